@@ -1,0 +1,2 @@
+// Placeholder: written by whoever builds this project first.
+export {};

@@ -1,0 +1,2 @@
+// Placeholder: what other tools use of the stack.
+export {};
