@@ -1,0 +1,38 @@
+import { z } from 'zod';
+
+import { externalIdCharsMax, pictureCharsMax, usersCreateMax } from './limits.js';
+import { id, name, storable } from './scalars.js';
+
+/** The name of a user at the customer's identity provider: the `sub` of their tokens. */
+export const externalId = storable.min(1).max(externalIdCharsMax);
+
+/** An http or https address. Others are refused: clients put it into a page. */
+export const picture = z
+  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .check(z.maxLength(pictureCharsMax), z.regex(/^[^\0\p{Surrogate}]*$/u));
+
+export const userKind = z.enum(['person', 'bot']);
+export type UserKind = z.infer<typeof userKind>;
+
+export const user = z
+  .object({
+    id,
+    externalId: z.string(),
+    name: z.string(),
+    picture: z.string().nullable(),
+    kind: userKind,
+  })
+  .meta({ id: 'User' });
+export type User = z.infer<typeof user>;
+
+/** POST /v1/users: users known before their first token. One that exists already is brought up to date. */
+export const createUsers = z.strictObject({
+  users: z
+    .array(z.strictObject({ externalId, name, picture: picture.nullish(), kind: userKind.default('person') }))
+    .min(1)
+    .max(usersCreateMax),
+});
+export type CreateUsers = z.infer<typeof createUsers>;
+
+export const createdUsers = z.object({ items: z.array(user) });
+export type CreatedUsers = z.infer<typeof createdUsers>;
