@@ -19,7 +19,12 @@ const swc = (parser) => [
   '@swc/jest',
   {
     swcrc: false,
-    jsc: { target: 'es2023', parser, keepClassNames: true, transform: { legacyDecorator: true, decoratorMetadata: true } },
+    jsc: {
+      target: 'es2023',
+      parser,
+      keepClassNames: true,
+      transform: { legacyDecorator: true, decoratorMetadata: true },
+    },
     module: { type: 'commonjs' },
     sourceMaps: 'inline',
   },

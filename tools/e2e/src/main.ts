@@ -1,2 +1,0 @@
-// Placeholder: written by whoever builds this project first.
-export {};
