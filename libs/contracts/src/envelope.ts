@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { channel } from './channel.js';
 import { message } from './message.js';
-import { pageLimit, querySeq } from './page.js';
+import { pageLimit, seqDigits } from './page.js';
 import { eventSeq, id, ordinal, seq, time } from './scalars.js';
 import { consistencyToken } from './token.js';
 
@@ -75,7 +75,7 @@ export type EnvelopeOf<Type extends EventType> = Extract<Envelope, { type: Type 
 
 export const eventTypes = envelope.options.map((option) => option.shape.type.value);
 
-export const eventsQuery = z.strictObject({ after: querySeq, limit: pageLimit });
+export const eventsQuery = z.strictObject({ after: seqDigits, limit: pageLimit });
 export type EventsQuery = z.infer<typeof eventsQuery>;
 
 export const eventPage = z

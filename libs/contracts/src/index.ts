@@ -66,12 +66,12 @@ export {
   type TokenClaims,
 } from './token.js';
 export {
+  eventSeqDigits,
   page,
   pageCursor,
   pageLimit,
   pageQuery,
-  pathSeq,
-  querySeq,
+  seqDigits,
   type Page,
   type PageQuery,
 } from './page.js';

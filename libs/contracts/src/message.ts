@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { mentionsMax } from './limits.js';
-import { pageLimit, querySeq } from './page.js';
+import { eventSeqDigits, pageLimit, seqDigits } from './page.js';
 import { clientId, eventSeq, id, idSet, ordinal, seq, text, time } from './scalars.js';
 
 export const messageKind = z.enum(['user', 'bot', 'system']);
@@ -70,10 +70,10 @@ export type EditMessage = z.infer<typeof editMessage>;
  */
 export const messagesQuery = z
   .strictObject({
-    before: querySeq.optional(),
-    after: querySeq.optional(),
-    around: z.union([z.literal('first-unread'), querySeq], 'must be a seq or first-unread').optional(),
-    threadSeq: querySeq.optional(),
+    before: seqDigits.optional(),
+    after: seqDigits.optional(),
+    around: z.union([z.literal('first-unread'), seqDigits], 'must be a seq or first-unread').optional(),
+    threadSeq: eventSeqDigits.optional(),
     limit: pageLimit,
   })
   .refine(

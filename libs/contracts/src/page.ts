@@ -19,11 +19,11 @@ function digits(limits: { min: number; max?: number }) {
     );
 }
 
-/** A seq as it stands in a query string. */
-export const querySeq = digits({ min: 0 }).meta({ parameter: { type: 'integer', minimum: 0 } });
+/** A seq as it stands in a query string or a path. */
+export const seqDigits = digits({ min: 0 }).meta({ parameter: { type: 'integer', minimum: 0 } });
 
-/** The seq of an event as it stands in a path. */
-export const pathSeq = digits({ min: 1 }).meta({ parameter: { type: 'integer', minimum: 1 } });
+/** The seq of an event as it stands there. */
+export const eventSeqDigits = digits({ min: 1 }).meta({ parameter: { type: 'integer', minimum: 1 } });
 
 export const pageLimit = digits({ min: 1, max: pageLimitMax })
   .default(pageLimitDefault)

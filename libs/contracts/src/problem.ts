@@ -43,7 +43,7 @@ export const problem = z
   .object({
     type: z.string().meta({ examples: ['urn:tidemark:problem:not-found'] }),
     title: z.string(),
-    status: z.int(),
+    status: z.int().min(400).max(599),
     code: problemCode,
     detail: z.string(),
     errors: z.array(problemError).optional(),

@@ -15,7 +15,7 @@ import { count } from './count.js';
 import { eventPage, eventsQuery } from './envelope.js';
 import { health } from './health.js';
 import { editMessage, message, messagePage, messagesQuery, sendMessage } from './message.js';
-import { pageQuery, pathSeq } from './page.js';
+import { pageQuery, eventSeqDigits } from './page.js';
 import type { ProblemCode } from './problem.js';
 import { id } from './scalars.js';
 import { createDevToken, devToken } from './token.js';
@@ -64,7 +64,7 @@ export type Route = {
 
 const byId = z.strictObject({ id });
 const byMember = z.strictObject({ id, userId: id });
-const bySeq = z.strictObject({ id, seq: pathSeq });
+const bySeq = z.strictObject({ id, seq: eventSeqDigits });
 
 const messageApi = { services: ['message-api'], asks: 'user', exists: true } as const;
 const readStatus = { services: ['read-status-service'], asks: 'user', exists: true } as const;

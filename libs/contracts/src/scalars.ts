@@ -50,7 +50,8 @@ export const time = z.iso.datetime().meta({ id: 'Time', description: 'ISO 8601, 
  * Characters are Unicode code points, as zod 4, PostgreSQL's `char_length` and JSON Schema's `maxLength` all
  * count them: UTF-16 units would halve the limit for emoji, and give the browser and the database two answers.
  */
-export const storable = z.string().regex(/^[^\0\p{Surrogate}]*$/u, 'must have no NUL and no lone surrogate');
+export const storablePattern = /^[^\0\p{Surrogate}]*$/u;
+export const storable = z.string().regex(storablePattern, 'must have no NUL and no lone surrogate');
 
 export const text = storable.min(1).max(textCharsMax);
 export const name = storable.min(1).max(nameCharsMax);

@@ -28,11 +28,11 @@ const saidChannelSeqs = z.preprocess((said: ChannelSeqs, context): unknown => {
   if (typeof said !== 'object' || said === null) return said;
   if (Object.hasOwn(said, '__proto__')) {
     context.addIssue({ code: 'unrecognized_keys', keys: ['__proto__'] });
-    return z.NEVER;
+    return {};
   }
   if (Object.keys(said).length > catchUpChannelsMax) {
-    context.addIssue({ code: 'too_big', origin: 'object', maximum: catchUpChannelsMax });
-    return z.NEVER;
+    context.addIssue({ code: 'too_big', origin: 'object', maximum: catchUpChannelsMax, inclusive: true });
+    return {};
   }
   return said;
 }, channelSeqs);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { externalIdCharsMax, pictureCharsMax, usersCreateMax } from './limits.js';
-import { id, name, storable } from './scalars.js';
+import { id, name, storable, storablePattern } from './scalars.js';
 
 /** The name of a user at the customer's identity provider: the `sub` of their tokens. */
 export const externalId = storable.min(1).max(externalIdCharsMax);
@@ -9,7 +9,8 @@ export const externalId = storable.min(1).max(externalIdCharsMax);
 /** An http or https address. Others are refused: clients put it into a page. */
 export const picture = z
   .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
-  .check(z.maxLength(pictureCharsMax), z.regex(/^[^\0\p{Surrogate}]*$/u));
+  .max(pictureCharsMax)
+  .regex(storablePattern);
 
 export const userKind = z.enum(['person', 'bot']);
 export type UserKind = z.infer<typeof userKind>;
