@@ -171,6 +171,7 @@ function reachableFolder(wanted: string, account: Account | undefined, onProgres
   if (mayUse(account, wanted, 'write')) return wanted;
 
   const name = createHash('sha256').update(wanted).digest('hex').slice(0, 12);
+  if (isNew) rmSync(wanted, { recursive: true });
   const path = ownTemporaryFolder(account, name);
   chownSync(path, account.uid, account.gid);
   onProgress?.(`The account ${account.name} cannot reach ${wanted}: the data is kept in ${path} instead`);

@@ -1,5 +1,16 @@
 export { NoEngineError } from './no-engine.js';
 export { FolderInUseError } from './folder.js';
 export { freePort } from './ports.js';
+export { type OnProgress } from './wait.js';
 export { startPostgres, type PostgresInstance, type PostgresOptions } from './postgres.js';
+export { startReplica, type ReplicaInstance, type ReplicaOptions } from './replica.js';
 export { startRedis, type RedisInstance, type RedisOptions } from './redis.js';
+export { startRedisCluster, type RedisCluster, type RedisClusterOptions } from './redis-cluster.js';
+export {
+  resolveEngines,
+  type Engines,
+  type EngineSource,
+  type ResolveOptions,
+  type StackMode,
+} from './resolve.js';
+export { startProxy, type Direction, type TcpProxy } from './proxy.js';

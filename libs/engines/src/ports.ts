@@ -20,6 +20,7 @@ export async function freePort(preferred?: number): Promise<number> {
     if ((promised.get(candidate) ?? 0) > Date.now()) continue;
     promised.set(candidate, Date.now() + PROMISE_MS);
     if (await isFree(candidate)) return candidate;
+    promised.delete(candidate);
   }
   throw new Error(`No free port within ${TRIES_MAX} of ${preferred ?? OWN_PORTS.first}`);
 }

@@ -1,26 +1,24 @@
 import { randomBytes } from 'node:crypto';
-import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { accountForPostgres } from './account.js';
-import { EngineFolder, FolderInUseError, abandon } from './folder.js';
+import { EngineFolder, abandon } from './folder.js';
 import { freePort } from './ports.js';
 import { type PostgresBinaries, findPostgres } from './postgres-binaries.js';
+import {
+  SUPERUSER,
+  freeSharedMemory,
+  initialise,
+  majorOfData,
+  readPassword,
+  removeStalePidFile,
+} from './postgres-folder.js';
 import { renderSettings } from './postgres-settings.js';
-import { childrenOf, commandLineOf, isAlive, markOf, signal } from './processes.js';
+import { childrenOf, isAlive, markOf, signal } from './processes.js';
 import { SupervisedProcess, lastLines } from './supervisor.js';
 import { type OnProgress, waitFor, withProgress } from './wait.js';
 
-const SUPERUSER = 'tidemark';
 const DATABASE = 'tidemark';
 const START_TIMEOUT_MS = 120_000;
 const START_TRIES_MAX = 40;
@@ -41,19 +39,37 @@ export interface PostgresOptions {
   onProgress?: OnProgress;
 }
 
+interface PostgresIdentity {
+  binaries: PostgresBinaries;
+  durable: boolean;
+  password: string;
+}
+
+interface PostgresParts extends PostgresIdentity {
+  folder: EngineFolder;
+  port: number;
+  settings: Record<string, string>;
+  onProgress?: OnProgress;
+}
+
 /** A PostgreSQL server of our own on the loopback address. */
 export class PostgresInstance {
   private server: SupervisedProcess | undefined;
 
-  constructor(
-    readonly folder: EngineFolder,
-    readonly binaries: PostgresBinaries,
-    readonly port: number,
-    readonly durable: boolean,
-    private readonly password: string,
-    protected readonly settings: Record<string, string>,
-    private readonly onProgress?: OnProgress,
-  ) {}
+  readonly folder: EngineFolder;
+  readonly port: number;
+  /** What a replica shares with its primary. */
+  readonly identity: PostgresIdentity;
+  protected readonly settings: Record<string, string>;
+  private readonly onProgress: OnProgress | undefined;
+
+  constructor({ folder, port, settings, onProgress, ...identity }: PostgresParts) {
+    this.folder = folder;
+    this.port = port;
+    this.settings = { ...settings };
+    this.identity = identity;
+    this.onProgress = onProgress;
+  }
 
   /** The superuser's address of the `tidemark` database. */
   get url(): string {
@@ -61,7 +77,7 @@ export class PostgresInstance {
   }
 
   urlOf(database: string): string {
-    return `postgres://${SUPERUSER}:${this.password}@127.0.0.1:${this.port}/${database}`;
+    return `postgres://${SUPERUSER}:${this.identity.password}@127.0.0.1:${this.port}/${database}`;
   }
 
   /** What PostgreSQL calls PGDATA. */
@@ -149,13 +165,13 @@ export class PostgresInstance {
 
   protected writeSettings(): void {
     const path = join(this.dataDir, 'postgresql.conf');
-    writeFileSync(path, renderSettings(this.port, this.durable, this.settings), { mode: 0o600 });
+    writeFileSync(path, renderSettings(this.port, this.identity.durable, this.settings), { mode: 0o600 });
     this.folder.give(path);
   }
 
   private launch(): Promise<SupervisedProcess> {
     return SupervisedProcess.launch({
-      command: join(this.binaries.binDir, 'postgres'),
+      command: join(this.identity.binaries.binDir, 'postgres'),
       args: ['-D', this.dataDir],
       cwd: this.dataDir,
       logFile: this.folder.logFile,
@@ -193,6 +209,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const { dataDir, temporary, durable = true, settings = {}, onProgress } = options;
   const account = accountForPostgres();
   const folder = await EngineFolder.claim(dataDir, { account, temporary, onProgress });
+  let instance: PostgresInstance | undefined;
   try {
     const major = majorOfData(folder.dataDir);
     const binaries = options.binaries ?? (await findPostgres(account, { major, onProgress }));
@@ -205,11 +222,12 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       );
     }
     const port = options.port ?? (await freePort());
-    const instance = new PostgresInstance(folder, binaries, port, durable, password, settings, onProgress);
+    instance = new PostgresInstance({ folder, binaries, port, durable, password, settings, onProgress });
     await instance.start();
     await makeDatabase(instance);
     return instance;
   } catch (error) {
+    await instance?.stop('immediate');
     abandon(folder);
     throw error;
   }
@@ -229,89 +247,7 @@ export async function withClient<Result>(
   }
 }
 
-export function passwordFile(folder: EngineFolder): string {
-  return join(folder.path, 'password');
-}
-
-function readPassword(folder: EngineFolder): string {
-  return readFileSync(passwordFile(folder), 'utf8').trim();
-}
-
-async function initialise(
-  folder: EngineFolder,
-  binaries: PostgresBinaries,
-  password: string,
-  durable: boolean,
-) {
-  // Made aside and moved when it is whole: an initdb that was killed leaves nothing that looks usable.
-  const making = join(folder.path, 'making');
-  rmSync(making, { recursive: true, force: true });
-  writeFileSync(passwordFile(folder), password, { mode: 0o600 });
-  folder.give(passwordFile(folder));
-  const locale =
-    binaries.major >= 17
-      ? ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
-      : ['--locale=C'];
-  const initdb = await SupervisedProcess.launch({
-    command: join(binaries.binDir, 'initdb'),
-    args: [
-      '-D',
-      making,
-      '-U',
-      SUPERUSER,
-      `--pwfile=${passwordFile(folder)}`,
-      '--auth=scram-sha-256',
-      '--encoding=UTF8',
-    ]
-      .concat(locale)
-      .concat(durable ? [] : ['--no-sync']),
-    cwd: folder.path,
-    logFile: folder.logFile,
-    signals: ['TERM', 'KILL'],
-    temporaryFolder: folder.temporary ? folder.path : undefined,
-    account: folder.account,
-  });
-  if ((await initdb.ended) !== 0) throw new Error(`initdb failed:\n${lastLines(folder.logFile)}`);
-  renameSync(making, folder.dataDir);
-}
-
 async function makeDatabase(instance: PostgresInstance): Promise<void> {
   const found = await instance.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE], 'postgres');
   if (found.length === 0) await instance.query(`CREATE DATABASE ${DATABASE}`, [], 'postgres');
-}
-
-function majorOfData(dataDir: string): number | undefined {
-  const path = join(dataDir, 'PG_VERSION');
-  return existsSync(path) ? Number(readFileSync(path, 'utf8').trim()) : undefined;
-}
-
-/**
- * PostgreSQL clears away the pid file of a dead server itself, but refuses to start when the number
- * belongs to another process by now, as it often does in a restarted container.
- */
-function removeStalePidFile(dataDir: string): void {
-  const path = join(dataDir, 'postmaster.pid');
-  const pid = existsSync(path) ? Number(readFileSync(path, 'utf8').split('\n')[0]) : 0;
-  if (!pid || !markOf(pid)) return;
-  if (runsOn(pid, dataDir)) throw new FolderInUseError(dataDir, pid);
-  rmSync(path);
-}
-
-function runsOn(pid: number, dataDir: string): boolean {
-  try {
-    // A server's working folder is its data folder.
-    if (process.platform === 'linux') return readlinkSync(`/proc/${pid}/cwd`) === realpathSync(dataDir);
-  } catch {
-    // Another user's process, which we may not ask.
-  }
-  return commandLineOf(pid).includes('postgres');
-}
-
-/** A killed server leaves a few bytes of System V memory, which only a restart on the same folder would find again. */
-function freeSharedMemory(dataDir: string): void {
-  const path = join(dataDir, 'postmaster.pid');
-  const id = existsSync(path)
-    ? /^\s*\d+\s+(\d+)\s*$/.exec(readFileSync(path, 'utf8').split('\n')[6] ?? '')?.[1]
-    : undefined;
-  if (id !== undefined) spawnSync('ipcrm', ['-m', id], { stdio: 'ignore' });
 }

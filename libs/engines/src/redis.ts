@@ -18,6 +18,8 @@ export interface RedisOptions {
   maxmemory?: string;
   /** true keeps the data over a restart, flushed every second. By default each start is an empty one. */
   appendonly?: boolean;
+  /** true drops what the folder holds. */
+  fresh?: boolean;
   /** Lines of redis.conf; they win over ours. */
   settings?: Record<string, string>;
   /** The folder goes when we die, and with `remove()`. */
@@ -166,6 +168,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisInsta
   const folder = await EngineFolder.claim(dataDir, { temporary, onProgress });
   try {
     const binaries = options.binaries ?? (await findRedis({ onProgress }));
+    if (options.fresh) rmSync(folder.dataDir, { recursive: true, force: true });
     mkdirSync(folder.dataDir, { recursive: true });
     writeFileSync(folder.logFile, ''); // one session's output, so that it does not grow for ever
     const settings = { appendonly: appendonly ? 'yes' : 'no', maxmemory, ...options.settings };
