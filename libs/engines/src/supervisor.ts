@@ -32,9 +32,10 @@ exec "$@" 3<&-
 export interface Launch {
   command: string;
   args: string[];
-  /** Where the engine runs, and where its output goes: `logFile` is appended to. */
+  /** Where the engine runs. */
   cwd: string;
-  logFile: string;
+  /** What it says is appended to this file. Null lets it speak where we do. */
+  logFile: string | null;
   /** Sent by the watcher one after the other, ten seconds apart, when we are gone. */
   signals: readonly ('INT' | 'QUIT' | 'TERM' | 'KILL')[];
   /** Removed by the watcher when we are gone. */
@@ -53,7 +54,7 @@ export class SupervisedProcess {
   ) {}
 
   static async launch(launch: Launch): Promise<SupervisedProcess> {
-    const log = openSync(launch.logFile, 'a');
+    const log = launch.logFile === null ? 'inherit' : openSync(launch.logFile, 'a');
     try {
       const watch = [launch.signals.join(' '), launch.temporaryFolder ?? ''];
       const child = spawn(
@@ -84,7 +85,7 @@ export class SupervisedProcess {
       });
       return new SupervisedProcess(child, child.pid as number, ended);
     } finally {
-      closeSync(log);
+      if (typeof log === 'number') closeSync(log);
     }
   }
 
