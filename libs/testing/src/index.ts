@@ -1,2 +1,2 @@
-// Placeholder: written by whoever builds this project first.
-export {};
+export { useDatabase, type TestDatabase } from './use-database.js';
+export { useRedis, type TestRedis } from './use-redis.js';
