@@ -1,18 +1,18 @@
 import type { StartedTestContainer } from 'testcontainers';
+import { IMAGES } from './no-engine.js';
 import { type OnProgress, withProgress } from './wait.js';
 
-const IMAGES = { postgres: 'postgres:18', redis: 'redis:7' };
 const STARTUP_TIMEOUT_MS = 60_000;
 const PASSWORD = 'tidemark';
 
 /** There is no container engine, or it has no such image and cannot get one. */
-export class NoContainerError extends Error {
+class NoContainerError extends Error {
   readonly code = 'NO_CONTAINER';
 }
 
 export interface EngineContainer {
   url: string;
-  stop(): Promise<unknown>;
+  stop: () => Promise<unknown>;
 }
 
 export async function startPostgresContainer(onProgress?: OnProgress): Promise<EngineContainer> {

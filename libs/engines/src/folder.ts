@@ -34,6 +34,7 @@ export class FolderInUseError extends Error {
     readonly pid: number,
   ) {
     super(`${folder} is in use by process ${pid}; stop that first, or choose another folder`);
+    this.name = 'FolderInUseError';
   }
 }
 

@@ -14,7 +14,6 @@ import { type Account, mayUse, ownTemporaryFolder } from './account.js';
 import { engineEnvironment, surroundings } from './config.js';
 import { NoEngineError } from './no-engine.js';
 import { findPackage } from './project.js';
-import { type OnProgress, withProgress } from './wait.js';
 
 const MAJOR_MIN = 15;
 
@@ -29,14 +28,11 @@ export interface PostgresBinaries {
  *
  * @param major Where given, only this one: a data folder made by one major version is of no use to another.
  */
-export async function findPostgres(
-  account?: Account,
-  { major, onProgress }: { major?: number; onProgress?: OnProgress } = {},
-): Promise<PostgresBinaries> {
+export function findPostgres(account: Account | undefined, major?: number): PostgresBinaries {
   const reasons: string[] = [];
   for (const candidate of [embeddedPostgres, ...systemFolders().map((binDir) => () => binDir)]) {
     try {
-      const binDir = await withProgress('Preparing PostgreSQL', onProgress, async () => candidate(account));
+      const binDir = candidate(account);
       if (binDir === undefined) continue;
       const found = { binDir, major: majorOf(binDir, account) };
       if (found.major < MAJOR_MIN)
@@ -53,7 +49,7 @@ export async function findPostgres(
 }
 
 /** The system's own installations, newest first. */
-export function systemFolders(): string[] {
+function systemFolders(): string[] {
   const versioned = ['/usr/lib/postgresql', '/opt/homebrew/opt', '/usr/local/opt', '/usr'].flatMap((parent) =>
     listed(parent)
       .filter((name) => /^(\d+|postgresql@\d+|pgsql-\d+)$/.test(name))
@@ -105,6 +101,7 @@ function readableCopy(native: string, account: Account | undefined): string {
     try {
       cpSync(native, join(aside, 'native'), { recursive: true, verbatimSymlinks: true });
       if (!hydrate(join(aside, 'native'))) throw new Error(`The links in ${native} could not be made`);
+      spawnSync('chmod', ['-R', 'a+rX', join(aside, 'native')]); // they may have been installed under a strict umask
       renameSync(join(aside, 'native'), copy);
     } catch (error) {
       if (!existsSync(copy)) throw error;

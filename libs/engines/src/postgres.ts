@@ -212,7 +212,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   let instance: PostgresInstance | undefined;
   try {
     const major = majorOfData(folder.dataDir);
-    const binaries = options.binaries ?? (await findPostgres(account, { major, onProgress }));
+    const binaries = options.binaries ?? findPostgres(account, major);
     writeFileSync(folder.logFile, ''); // one session's output, so that it does not grow for ever
     folder.give(folder.logFile);
     const password = major === undefined ? randomBytes(12).toString('hex') : readPassword(folder);

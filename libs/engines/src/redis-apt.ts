@@ -37,7 +37,7 @@ export async function fetchRedis(folder: string): Promise<void> {
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };
     throw new Error(
-      `apt could not fetch redis-server: ${(stderr?.trim() || message).split('\n').slice(-3).join(' / ')}`,
+      `apt could not fetch redis-server (is the network there?): ${(stderr?.trim() || message).split('\n').slice(-3).join(' / ')}`,
     );
   } finally {
     rmSync(aside, { recursive: true, force: true });

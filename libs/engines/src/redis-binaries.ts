@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { engineEnvironment, surroundings } from './config.js';
 import { NoEngineError } from './no-engine.js';
 import { projectFolder } from './project.js';
@@ -48,7 +48,10 @@ export async function findRedis(
   for (const folder of folders) {
     if (existsSync(folder) && runs(unpackedIn(folder), reasons)) return unpackedIn(folder);
   }
-  for (const folder of folders) {
+  const folder = folders.find((candidate) => isWritable(dirname(candidate)));
+  if (folder === undefined) {
+    reasons.push(`neither ${caches.join(' nor ')} can be written`);
+  } else {
     try {
       await withProgress("Fetching Redis from the distribution's packages, once", options.onProgress, () =>
         fetchRedis(folder),
@@ -59,6 +62,16 @@ export async function findRedis(
     }
   }
   throw new NoEngineError('redis', 'No Redis', reasons);
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function unpackedIn(folder: string): RedisBinaries {

@@ -17,8 +17,10 @@ describe('a Redis of our own', () => {
   afterAll(() => redis.remove());
 
   it('never evicts, keeps to its memory, and is reached over loopback only', async () => {
-    const ask = async (name: string) =>
-      ((await redis.withClient((client) => client.config('GET', name))) as string[])[1];
+    const ask = async (name: string) => {
+      const pair = await redis.withClient((client) => client.config('GET', name));
+      return pair[1];
+    };
     expect(await ask('maxmemory-policy')).toBe('noeviction');
     expect(await ask('maxmemory')).toBe('67108864');
     expect(await ask('bind')).toBe('127.0.0.1');

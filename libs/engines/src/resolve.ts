@@ -41,7 +41,7 @@ interface Resolved<Instance> {
   url: string;
   source: EngineSource;
   instance?: Instance;
-  stop(): Promise<unknown>;
+  stop: () => Promise<unknown>;
 }
 
 /**
@@ -64,9 +64,7 @@ export async function resolveEngines(options: ResolveOptions = {}): Promise<Engi
     };
   }
   const outcomes = [postgres, redis];
-  await Promise.all(
-    outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value.stop() : undefined)),
-  );
+  for (const outcome of outcomes) if (outcome.status === 'fulfilled') await outcome.value.stop();
   const failures = outcomes.flatMap((outcome) =>
     outcome.status === 'rejected' ? [outcome.reason as Error] : [],
   );
@@ -118,9 +116,8 @@ async function resolveOne<Instance extends PostgresInstance | RedisInstance>(
     const { url, stop } = await container();
     return { url, source: 'container', stop };
   } catch (error) {
-    throw new NoEngineError(engine, `No ${engine === 'redis' ? 'Redis' : 'PostgreSQL'}`, [
-      ...reasons,
-      (error as Error).message,
-    ]);
+    const summary = `No ${engine === 'redis' ? 'Redis' : 'PostgreSQL'}`;
+    const wanted = mode === 'testcontainers' ? 'container' : 'anywhere';
+    throw new NoEngineError(engine, summary, [...reasons, (error as Error).message], wanted);
   }
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres, withClient } from './postgres.js';
 import { markOf } from './processes.js';
-import { Starter, type StopReport } from './test-support/starter.js';
+import { Starter, type StopReport, removeCompiled } from './test-support/starter.js';
 import { waitFor } from './wait.js';
 
 jest.setTimeout(180_000);
@@ -12,6 +12,8 @@ const gone = (pids: number[]) =>
   waitFor('the engines to be gone', () => pids.every((pid) => markOf(pid) === undefined));
 
 describe('engines and the process that started them', () => {
+  afterAll(removeCompiled);
+
   it('end with it when it is killed, and take their temporary folders along', async () => {
     const [starter, { pids, folders }] = await Starter.start({});
     expect(pids.map((pid) => markOf(pid) !== undefined)).toEqual([true, true]);

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { transformFileSync } from '@swc/core';
@@ -59,7 +59,7 @@ export class Starter {
   async says<Message>(): Promise<Message> {
     const { value, done } = await this.lines.next();
     if (done) throw new Error('The starter ended without a word');
-    return JSON.parse(value as string) as Message;
+    return JSON.parse(value) as Message;
   }
 
   /** kill -9, to the starter alone. */
@@ -79,12 +79,17 @@ export class Starter {
   }
 }
 
+const COMPILED = join(projectFolder(), 'node_modules', '.cache', 'tidemark-engines', String(process.pid));
+
+export function removeCompiled(): void {
+  rmSync(COMPILED, { recursive: true, force: true });
+}
+
 /** As plain modules where Node finds our dependencies; Node 20 does not read TypeScript. */
 function compile(): string {
   const sources = dirname(__dirname);
-  const out = join(projectFolder(), 'node_modules', '.cache', 'tidemark-engines', String(process.pid));
-  mkdirSync(out, { recursive: true });
-  writeFileSync(join(out, 'package.json'), '{"type":"module"}');
+  mkdirSync(COMPILED, { recursive: true });
+  writeFileSync(join(COMPILED, 'package.json'), '{"type":"module"}');
   for (const name of readdirSync(sources).filter(
     (file) => file.endsWith('.ts') && !file.endsWith('.test.ts'),
   )) {
@@ -93,9 +98,9 @@ function compile(): string {
       jsc: { target: 'es2023', parser: { syntax: 'typescript' } },
       module: { type: 'es6' },
     });
-    writeFileSync(join(out, name.replace(/\.ts$/, '.js')), code);
+    writeFileSync(join(COMPILED, name.replace(/\.ts$/, '.js')), code);
   }
-  const program = join(out, 'program.js');
+  const program = join(COMPILED, 'program.js');
   writeFileSync(program, PROGRAM);
   return program;
 }
