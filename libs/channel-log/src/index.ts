@@ -1,2 +1,14 @@
-// Placeholder: written by whoever builds this project first.
-export {};
+export { CacheEpochs } from './cache-epochs.js';
+export { ChannelLog, NoSuchChannelError, type ChannelLogOptions } from './channel-log.js';
+export { decodeToken, encodeToken, type Consistency } from './consistency-token.js';
+export { logEntry, type LogEntry, type LogRow, type Payload } from './log-entry.js';
+export {
+  channelColumns,
+  logColumns,
+  LogStore,
+  messageColumns,
+  rowToChannel,
+  rowToLog,
+  rowToMessage,
+} from './log.store.js';
+export { ChannelLogModule } from './channel-log.module.js';

@@ -1,2 +1,4 @@
-// Placeholder: written by whoever builds this project first.
-export {};
+export { Database, type DatabaseOptions } from './database.js';
+export { ChannelEntity, ChannelMemberEntity, MessageEntity, UserEntity } from './entities.js';
+export { formatLsn, parseLsn, type Position } from './position.js';
+export { UsersStore, type UserRow } from './users.store.js';

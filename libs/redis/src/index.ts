@@ -1,2 +1,27 @@
-// Placeholder: written by whoever builds this project first.
-export {};
+export {
+  connectBlocking,
+  connectRedis,
+  connectSubscriber,
+  isRedisUnavailable,
+  RedisUnavailableError,
+  type RedisClient,
+} from './client.js';
+export { RedisConnection } from './connection.js';
+export { NoEpochError } from './epoch.js';
+export { groupByShard, Keys } from './keys.js';
+export { applyEvents, type ApplyOutcome, type EventFact } from './scripts/apply-events.js';
+export { beginEpoch } from './scripts/begin-epoch.js';
+export { countUnread, type CountAnswer, type CountQuestion } from './scripts/count-unread.js';
+export { incrementCounters, incrementMembersMax } from './scripts/increment-counters.js';
+export { installChannel, type ChannelState } from './scripts/install-channel.js';
+export { installCursors, type StoredCursor } from './scripts/install-cursors.js';
+export {
+  mergeCursors,
+  type CounterChange,
+  type CursorEntry,
+  type MergedCursor,
+} from './scripts/merge-cursors.js';
+export { readCursors, type HeldCursor } from './scripts/read-cursors.js';
+export { readDirty, type DirtyCursor } from './scripts/read-dirty.js';
+export { setCounters, type CountedCursor } from './scripts/set-counters.js';
+export { settleDirty } from './scripts/settle-dirty.js';

@@ -1,0 +1,67 @@
+import { Module } from '@nestjs/common';
+import { Database, UsersStore } from '@tidemark/database';
+import { Keys, RedisConnection } from '@tidemark/redis';
+import { CONFIG, Drain, Health, IdentityStore, LOG, type Config, type Log } from '@tidemark/runtime';
+import { CacheEpochs } from './cache-epochs.js';
+import { ChannelLog } from './channel-log.js';
+import { LogStore } from './log.store.js';
+
+/** PostgreSQL, Redis and the way from the one into the other: what every service of ours stands on. */
+@Module({
+  providers: [
+    {
+      provide: Database,
+      inject: [CONFIG, Health, Drain],
+      useFactory: async (config: Config, health: Health, drain: Drain) => {
+        const database = await Database.connect({
+          url: config.databaseUrl,
+          replicaUrls: config.replicaUrls,
+          applicationName: `tidemark-${config.service}`,
+        });
+        health.addCheck({ name: 'postgresql', required: true, check: () => database.query('SELECT 1') });
+        drain.onDrain('postgresql', () => database.close(), 'close');
+        return database;
+      },
+    },
+    { provide: UsersStore, inject: [Database], useFactory: (database: Database) => new UsersStore(database) },
+    { provide: IdentityStore, useExisting: UsersStore },
+    { provide: Keys, inject: [CONFIG], useFactory: (config: Config) => new Keys(config.shards) },
+    { provide: LogStore, inject: [Database], useFactory: (database: Database) => new LogStore(database) },
+    {
+      provide: CacheEpochs,
+      inject: [Keys, LogStore],
+      useFactory: (keys: Keys, store: LogStore) => new CacheEpochs(keys, store),
+    },
+    {
+      provide: RedisConnection,
+      inject: [CONFIG, LOG, CacheEpochs, Health, Drain],
+      useFactory: (config: Config, log: Log, epochs: CacheEpochs, health: Health, drain: Drain) => {
+        const redis = new RedisConnection(config.redis, {
+          admit: (client) => epochs.admit(client),
+          onError: (err) => log.debug({ err }, 'redis'),
+        });
+        // A send commits without Redis; who needs it for an answer says 503 by itself.
+        health.addCheck({ name: 'redis', required: false, check: () => redis.ping() });
+        drain.onDrain('redis', () => redis.close(), 'close');
+        return redis;
+      },
+    },
+    {
+      provide: ChannelLog,
+      inject: [CONFIG, Database, RedisConnection, Keys, CacheEpochs],
+      useFactory: (
+        config: Config,
+        database: Database,
+        redis: RedisConnection,
+        keys: Keys,
+        epochs: CacheEpochs,
+      ) =>
+        new ChannelLog({
+          ...{ database, redis, keys, epochs },
+          countsByMember: config.readStatusStrategy === 'write-behind',
+        }),
+    },
+  ],
+  exports: [Database, UsersStore, IdentityStore, Keys, LogStore, CacheEpochs, RedisConnection, ChannelLog],
+})
+export class ChannelLogModule {}

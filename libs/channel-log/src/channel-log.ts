@@ -1,0 +1,259 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Database } from '@tidemark/database';
+import {
+  applyEvents,
+  countUnread,
+  groupByShard,
+  installChannel,
+  mergeCursors,
+  type CursorEntry,
+  type Keys,
+  NoEpochError,
+  type RedisClient,
+  type RedisConnection,
+} from '@tidemark/redis';
+import type { CacheEpochs } from './cache-epochs.js';
+import { factOf, type LogEntry } from './log-entry.js';
+import { LogStore } from './log.store.js';
+
+/** Events whose marks Redis keeps of a channel at the least; cursors further back are counted by PostgreSQL. */
+const windowEvents = 1_000;
+/** Rows a script call: a millisecond or two of Redis. */
+const applyRowsMax = 100;
+/** A hole closes by itself when the replica that committed the missing rows applies them: give it this long. */
+const holeWaitsMs = [2, 4, 8];
+const loadAttemptsMax = 20;
+const ASK_FOR_HEAD = { userId: '0', cursor: Number.MAX_SAFE_INTEGER };
+
+export interface ChannelLogOptions {
+  database: Database;
+  redis: RedisConnection;
+  keys: Keys;
+  epochs: CacheEpochs;
+  /** Whether the strategy keeps a counter per member, and so needs the applied runs in a stream. */
+  countsByMember: boolean;
+}
+
+/** The channel does not exist. */
+export class NoSuchChannelError extends Error {
+  constructor(readonly channelId: string) {
+    super(`There is no channel ${channelId}`);
+  }
+}
+
+/**
+ * The way from the log in PostgreSQL into Redis, and the only one: sending, relaying, loading and gap filling
+ * all come through here. Redis knows of each channel how far its log is applied; rows are applied in order,
+ * each once, and published in the same step.
+ *
+ * Everything throws RedisUnavailableError or a connection error while Redis is away. Nothing is lost by that:
+ * the log is in PostgreSQL, and the relay walks it.
+ */
+export class ChannelLog {
+  readonly store: LogStore;
+  private readonly loads = new Map<string, Promise<number>>();
+
+  constructor(private readonly options: ChannelLogOptions) {
+    this.store = new LogStore(options.database);
+  }
+
+  /**
+   * Applies committed rows: contiguous, in seq order, of one channel. Returns when Redis has them all.
+   * Rows that are applied already change and publish nothing.
+   */
+  async apply(channelId: string, entries: readonly LogEntry[]): Promise<void> {
+    const last = entries.at(-1);
+    if (!last) return;
+    // Members first: whoever hears of a join or of their own send must find their cursor as it left it.
+    await this.settleMembers(channelId, entries);
+    for (let from = 0; from < entries.length; from += applyRowsMax) {
+      await this.applyRun(channelId, entries.slice(from, from + applyRowsMax));
+    }
+  }
+
+  /** Makes Redis reach `seq` of a channel, from the log if need be. Returns how far it is; less only if the log ends there. */
+  async reach(channelId: string, seq: number): Promise<number> {
+    const applied = (await this.heads([channelId])).get(channelId) ?? 0;
+    return applied >= seq ? applied : this.fill(channelId, applied);
+  }
+
+  /** How far channels are applied; what is not loaded is loaded. Channels that do not exist are left out. */
+  async heads(channelIds: readonly string[]): Promise<Map<string, number>> {
+    const { keys } = this.options;
+    const { logEpoch } = await this.epochOfLog();
+    const heads = new Map<string, number>();
+    const notLoaded: string[] = [];
+    const byShard = groupByShard(channelIds, (channelId) => keys.channelShardName(channelId));
+    await Promise.all(
+      [...byShard].map(async ([shardName, ids]) => {
+        const questions = ids.map((channelId) => ({ channelId, ...ASK_FOR_HEAD }));
+        const answers = await this.withEpoch((client) =>
+          countUnread(client, keys, shardName, logEpoch, questions),
+        );
+        answers.forEach((answer, i) => {
+          if (answer.state === 'not-loaded') notLoaded.push(ids[i]!);
+          else heads.set(ids[i]!, answer.asOfSeq);
+        });
+      }),
+    );
+    for (let from = 0; from < notLoaded.length; from += 8) {
+      await Promise.all(
+        notLoaded.slice(from, from + 8).map(async (channelId) => {
+          const head = await this.load(channelId).catch(orNullWithoutChannel);
+          if (head !== null) heads.set(channelId, head);
+        }),
+      );
+    }
+    return heads;
+  }
+
+  /** Loads a channel's state from PostgreSQL, or brings it up to what is known of its log. The head it reached. */
+  load(channelId: string): Promise<number> {
+    const underWay = this.loads.get(channelId);
+    if (underWay) return underWay;
+    const load = this.loadNow(channelId).finally(() => this.loads.delete(channelId));
+    this.loads.set(channelId, load);
+    return load;
+  }
+
+  /** The history that rows and state are of. Asked again at most once a second. */
+  async epochOfLog(): Promise<{ logEpoch: string }> {
+    if (!this.knownEpoch || this.knownEpoch.until < Date.now()) {
+      const { logEpoch } = await this.options.database.position();
+      this.knownEpoch = { logEpoch, until: Date.now() + 1_000 };
+    }
+    return this.knownEpoch;
+  }
+  private knownEpoch: { logEpoch: string; until: number } | null = null;
+
+  /** Runs a script; where its shard has lost its epoch, begins one and runs it again. */
+  async withEpoch<Result>(run: (client: RedisClient) => Promise<Result>): Promise<Result> {
+    const { redis, epochs } = this.options;
+    try {
+      return await run(redis.client);
+    } catch (error) {
+      if (!(error instanceof NoEpochError)) throw error;
+      await epochs.renew(redis.client, error.shardName);
+      return run(redis.client);
+    }
+  }
+
+  private async applyRun(channelId: string, run: readonly LogEntry[]): Promise<void> {
+    const { redis, keys, epochs, countsByMember } = this.options;
+    const { logEpoch } = await this.epochOfLog();
+    const facts = run.map(({ row }) => factOf(row));
+    const envelopes = run.map(({ envelope }) => JSON.stringify(envelope));
+    let waits = 0;
+    for (let attempt = 1; attempt <= loadAttemptsMax; attempt++) {
+      const { outcome, seq } = await applyEvents(redis.client, keys, {
+        ...{ channelId, logEpoch, windowEvents, facts, envelopes },
+        stream: countsByMember,
+      });
+      if (outcome === 'applied') return;
+      if (outcome === 'no-epoch') {
+        await epochs.renew(redis.client, keys.channelShardName(channelId));
+      } else if (outcome === 'absent') {
+        await this.load(channelId);
+      } else if (waits < holeWaitsMs.length) {
+        await delay(holeWaitsMs[waits++]);
+      } else {
+        // A committed seq implies that all below it are committed: the log has what is missing.
+        await this.fill(channelId, seq, run[0]!.row.seq - 1);
+      }
+    }
+    throw new Error(`Channel ${channelId} could not be applied in ${loadAttemptsMax} attempts`);
+  }
+
+  /** Applies what the log has after `appliedSeq`, up to `throughSeq` or its end. */
+  private async fill(
+    channelId: string,
+    appliedSeq: number,
+    throughSeq = Number.MAX_SAFE_INTEGER,
+  ): Promise<number> {
+    for (let after = appliedSeq; after < throughSeq;) {
+      const { rows, floorSeq } = await this.store.rows(
+        channelId,
+        after,
+        Math.min(applyRowsMax, throughSeq - after),
+      );
+      if (floorSeq > after) return this.reload(channelId);
+      if (rows.length === 0) return after;
+      const position = await this.options.database.position();
+      await this.apply(channelId, await this.store.entries(rows, position));
+      after = rows.at(-1)!.seq;
+    }
+    return throughSeq;
+  }
+
+  /** The log no longer reaches back to what is applied: begin anew from the tables. */
+  private async reload(channelId: string): Promise<number> {
+    const { redis, keys } = this.options;
+    await redis.client.del(keys.channel(channelId));
+    return this.load(channelId);
+  }
+
+  private async loadNow(channelId: string): Promise<number> {
+    const { redis, keys, epochs, database, countsByMember } = this.options;
+    const shardName = keys.channelShardName(channelId);
+    for (let attempt = 1; attempt <= loadAttemptsMax; attempt++) {
+      const epoch = await redis.client.get(keys.epoch(shardName));
+      if (epoch === null) {
+        await epochs.renew(redis.client, shardName);
+        continue;
+      }
+      const { logEpoch } = await database.position();
+      const state = await this.store.channelState(channelId, windowEvents);
+      if (!state) throw new NoSuchChannelError(channelId);
+      const { outcome, seq } = await installChannel(redis.client, keys, epoch, {
+        ...state,
+        logEpoch,
+        stream: countsByMember,
+      });
+      if (outcome === 'installed' || outcome === 'present') return seq;
+    }
+    throw new Error(`Channel ${channelId} could not be loaded in ${loadAttemptsMax} attempts`);
+  }
+
+  /**
+   * What rows say of single members, as it is committed by now: who joined or left, and authors' cursors.
+   * A user who is not loaded needs nothing, but a load under way must begin again; the script sees to both.
+   */
+  private async settleMembers(channelId: string, entries: readonly LogEntry[]): Promise<void> {
+    const { keys, countsByMember } = this.options;
+    const counters = countsByMember ? 'uncounted' : 'none';
+    const moved = [...new Set(entries.flatMap(({ row }) => row.userIds))];
+    const settled: CursorEntry[] = [];
+    if (moved.length > 0) {
+      for (const membership of await this.store.memberships({ channelId, userIds: moved })) {
+        const { userId, term, cursor, left } = membership;
+        settled.push({ userId, channelId, verb: left ? 'leave' : 'set', term, cursor, counters });
+      }
+    }
+    for (const { row } of entries) {
+      if (row.readTo === null || row.readTerm === null || row.authorId === null) continue;
+      settled.push({
+        ...{ userId: row.authorId, channelId, verb: 'set', term: row.readTerm, cursor: row.readTo, counters },
+      });
+    }
+    const byShard = groupByShard(settled, ({ userId }) => keys.userShardName(userId));
+    await Promise.all(
+      [...byShard].map(([shardName, ofShard]) =>
+        this.withEpoch((client) => mergeCursors(client, keys, shardName, ofShard)),
+      ),
+    );
+    // Gateways that have such a user online take up the channel; they read the membership themselves.
+    await Promise.all(
+      moved.map((userId) =>
+        this.options.redis.client.publish(
+          keys.userTopic(userId),
+          JSON.stringify({ type: 'membership', channelId }),
+        ),
+      ),
+    );
+  }
+}
+
+function orNullWithoutChannel(error: unknown): null {
+  if (error instanceof NoSuchChannelError) return null;
+  throw error;
+}

@@ -1,0 +1,157 @@
+import type { Pool, PoolClient, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+import { entities } from './entities.js';
+import { migrations } from './migrations.js';
+import { parseLsn, type Position } from './position.js';
+
+export interface DatabaseOptions {
+  /** `postgres://...` of the primary. */
+  url: string;
+  replicaUrls?: string[];
+  /** Shown in pg_stat_activity. */
+  applicationName: string;
+  poolSizeMax?: number;
+}
+
+/** Errors after which the same transaction may succeed: serialization failure, deadlock. */
+const RETRYABLE = new Set(['40001', '40P01']);
+const ATTEMPTS_MAX = 5;
+
+const limits = {
+  // Nothing of ours takes longer; what does is cut rather than left to hold locks.
+  statement_timeout: 15_000,
+  idle_in_transaction_session_timeout: 15_000,
+  connectionTimeoutMillis: 3_000, // 0, the default, waits for ever
+};
+
+/**
+ * The pools. One to the primary, shared with TypeORM; one to each replica.
+ *
+ * Hot paths are visible SQL in `*.store.ts`, run by `query`; TypeORM describes the tables, runs the migrations
+ * and serves what is not hot, by `dataSource`.
+ */
+export class Database {
+  private constructor(
+    readonly dataSource: DataSource,
+    readonly primary: Pool,
+    readonly replicas: readonly Pool[],
+  ) {}
+
+  static async connect({
+    url,
+    replicaUrls = [],
+    applicationName,
+    poolSizeMax = 12,
+  }: DatabaseOptions): Promise<Database> {
+    const dataSource = new DataSource({
+      type: 'postgres',
+      url,
+      applicationName,
+      entities,
+      migrations,
+      migrationsTableName: 'schema_migrations',
+      connectTimeoutMS: limits.connectionTimeoutMillis,
+      poolSize: poolSizeMax,
+      // A broken idle connection is replaced by the pool on its next use; without a listener it ends the process.
+      poolErrorHandler: () => undefined,
+      extra: { ...limits, keepAlive: true },
+    });
+    await dataSource.initialize();
+    const replicas = replicaUrls.map((replicaUrl) => {
+      const pool = new pg.Pool({
+        connectionString: replicaUrl,
+        application_name: applicationName,
+        max: poolSizeMax,
+        keepAlive: true,
+        ...limits,
+      });
+      pool.on('error', () => undefined);
+      return pool;
+    });
+    return new Database(dataSource, (dataSource.driver as unknown as { master: Pool }).master, replicas);
+  }
+
+  /** One statement on the primary. */
+  query<Row extends QueryResultRow>(
+    statement: string | QueryConfig,
+    parameters: unknown[] = [],
+  ): Promise<QueryResult<Row>> {
+    return typeof statement === 'string'
+      ? this.primary.query<Row>(statement, parameters)
+      : this.primary.query<Row>(statement);
+  }
+
+  /**
+   * Commits what `work` did, or none of it. Repeated after a deadlock or a serialization failure, so `work`
+   * must do nothing but query.
+   */
+  async transaction<Result>(work: (client: PoolClient) => Promise<Result>): Promise<Result> {
+    for (let attempt = 1; ; attempt++) {
+      const client = await this.primary.connect();
+      let broken: Error | undefined;
+      try {
+        await client.query('BEGIN');
+        const result = await work(client);
+        await client.query('COMMIT');
+        return result;
+      } catch (error) {
+        await client.query('ROLLBACK').catch((rollbackError: Error) => (broken = rollbackError));
+        if (attempt >= ATTEMPTS_MAX || !RETRYABLE.has((error as { code?: string }).code ?? '')) throw error;
+      } finally {
+        client.release(broken);
+      }
+    }
+  }
+
+  /**
+   * Where the primary stands now. Read it after a commit: within the transaction it comes too early.
+   * Callers that come while one read is under way share the next one, which is after all of their commits.
+   */
+  position(): Promise<Position> {
+    this.nextPosition ??= this.lastPosition
+      .catch(() => undefined)
+      .then(() => {
+        this.nextPosition = null;
+        const position = this.readPosition();
+        this.lastPosition = position;
+        return position;
+      });
+    return this.nextPosition;
+  }
+
+  private nextPosition: Promise<Position> | null = null;
+  private lastPosition: Promise<unknown> = Promise.resolve();
+
+  private async readPosition(): Promise<Position> {
+    const { rows } = await this.query<{ lsn: string; timeline: string; system: string }>({
+      name: 'position',
+      text: `SELECT pg_current_wal_insert_lsn() AS lsn, system_identifier::text AS system,
+                    substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) AS timeline
+               FROM pg_control_system()`,
+    });
+    const { lsn, timeline, system } = rows[0]!;
+    return {
+      lsn: parseLsn(lsn),
+      timeline: parseInt(timeline, 16),
+      logEpoch: `${BigInt(system).toString(36)}.${parseInt(timeline, 16)}`,
+    };
+  }
+
+  async migrate(): Promise<string[]> {
+    // Several replicas may start at once: one migrates, the others wait for it.
+    const lock = await this.primary.connect();
+    try {
+      await lock.query(`SELECT pg_advisory_lock(hashtext('tidemark.migrate'))`);
+      const done = await this.dataSource.runMigrations({ transaction: 'each' });
+      return done.map(({ name }) => name);
+    } finally {
+      await lock.query(`SELECT pg_advisory_unlock_all()`).catch(() => undefined);
+      lock.release();
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.dataSource.destroy(), ...this.replicas.map((pool) => pool.end())]);
+  }
+}

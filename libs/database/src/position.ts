@@ -1,0 +1,19 @@
+/** Where PostgreSQL's history stands: read after a commit, a replica that has replayed up to it shows the commit. */
+export interface Position {
+  /** Changes when history did: a promotion starts a new one. */
+  timeline: number;
+  /** Write-ahead log position in bytes. */
+  lsn: bigint;
+  /** Names the history itself: another after a promotion or a restore, when seqs may have been given anew. */
+  logEpoch: string;
+}
+
+/** `16/B374D848` as PostgreSQL prints it -> bytes. */
+export function parseLsn(text: string): bigint {
+  const [high = '0', low = '0'] = text.split('/');
+  return (BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`);
+}
+
+export function formatLsn(lsn: bigint): string {
+  return `${(lsn >> 32n).toString(16)}/${(lsn & 0xffffffffn).toString(16)}`.toUpperCase();
+}

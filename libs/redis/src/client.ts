@@ -1,0 +1,71 @@
+import type { RedisAddress } from '@tidemark/runtime';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+
+export type RedisClient = Redis | Cluster;
+
+/** Redis cannot be asked at the moment. Nothing was promised; the caller may try again. */
+export class RedisUnavailableError extends Error {
+  readonly temporary = true;
+  constructor(cause?: unknown) {
+    super('Redis is not available', { cause });
+  }
+}
+
+const shared: RedisOptions = {
+  // A command that cannot be sent fails now; nothing piles up behind an outage.
+  enableOfflineQueue: false,
+  // A command cut off after it ran would run twice. Ours could bear it; a timeout that says so is plainer.
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  commandTimeout: 3_000,
+  connectTimeout: 3_000,
+  retryStrategy: (attempt: number) => Math.min(50 * attempt, 500),
+  // A failed-over primary answers READONLY until we look for the new one.
+  reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+};
+
+/** A connection for commands. It connects by itself, again and again; `onError` hears of each failure. */
+export function connectRedis(
+  address: RedisAddress,
+  onError: (error: Error) => void,
+  overrides: RedisOptions = {},
+): RedisClient {
+  const options = { ...shared, ...overrides };
+  const client = address.cluster
+    ? new Cluster(address.urls, {
+        redisOptions: options,
+        enableOfflineQueue: options.enableOfflineQueue,
+        clusterRetryStrategy: (attempt) => Math.min(50 * attempt, 500),
+      })
+    : new Redis(address.urls[0]!, options);
+  client.on('error', onError);
+  return client;
+}
+
+/** A connection for subscriptions. It subscribes again by itself when it comes back. */
+export function connectSubscriber(address: RedisAddress, onError: (error: Error) => void): RedisClient {
+  return connectRedis(address, onError, {
+    autoResubscribe: true,
+    commandTimeout: undefined,
+    enableOfflineQueue: true,
+    maxRetriesPerRequest: null,
+  });
+}
+
+/** A connection that waits in blocking reads. */
+export function connectBlocking(address: RedisAddress, onError: (error: Error) => void): RedisClient {
+  return connectRedis(address, onError, { commandTimeout: undefined });
+}
+
+/** Connection errors, timeouts and what a Redis says while it starts or is full: all of them pass. */
+export function isRedisUnavailable(error: unknown): boolean {
+  if (error instanceof RedisUnavailableError) return true;
+  const { message = '', code = '' } = error as { message?: string; code?: string };
+  return (
+    /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM)\b/.test(message) ||
+    /Stream isn't writeable|Connection is closed|Command timed out|max retries per request|ClusterAllFailed|Failed to refresh slots/i.test(
+      message,
+    ) ||
+    ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN'].includes(code)
+  );
+}

@@ -1,0 +1,90 @@
+/**
+ * Every key and topic of Tidemark in Redis.
+ *
+ * Two families of hash tags: `{c<shard>}` for what belongs to channels, `{u<shard>}` for what belongs to users.
+ * No script spans shards, so a Redis Cluster can hold them anywhere. The number of shards (SHARDS) is fixed for
+ * the life of a Redis: changing it needs an empty one.
+ *
+ * Written by: `channel`, `marks`, `stream`, `membership` states by whoever applies the log (libs/channel-log);
+ * `cursors`, `counters`, `loading` by read-status-service and by apply; `dirty` is added to by
+ * read-status-service and taken from by sync-worker; `reports` is written by realtime-gateway.
+ */
+export class Keys {
+  constructor(private readonly shards: number) {}
+
+  channelShard = (channelId: string): number => shardOf(channelId, this.shards);
+  userShard = (userId: string): number => shardOf(userId, this.shards);
+
+  /** All shard names, `c0`.. and `u0`..: each has a cache epoch of its own. */
+  shardNames(): string[] {
+    return ['c', 'u'].flatMap((family) =>
+      Array.from({ length: this.shards }, (_, shard) => `${family}${shard}`),
+    );
+  }
+
+  userShards(): string[] {
+    return Array.from({ length: this.shards }, (_, shard) => `u${shard}`);
+  }
+
+  channelShards(): string[] {
+    return Array.from({ length: this.shards }, (_, shard) => `c${shard}`);
+  }
+
+  /** string: the shard's cache epoch. Absent after Redis lost everything. */
+  epoch = (shardName: string): string => `{${shardName}}:epoch`;
+  /** string: master_replid of the Redis that the epoch was last seen on. */
+  replicationId = (shardName: string): string => `{${shardName}}:replid`;
+
+  channelShardName = (channelId: string): string => `c${this.channelShard(channelId)}`;
+  userShardName = (userId: string): string => `u${this.userShard(userId)}`;
+
+  /** hash: epoch, log, applied, ordinal, floor, pruned; known alone where the rest is not loaded. */
+  channel = (channelId: string): string => `{${this.channelShardName(channelId)}}:channel:${channelId}`;
+  /** zset, all scores 0: what counts are derived from, above the floor. `apply-events.lua` says how. */
+  marks = (channelId: string): string => `{${this.channelShardName(channelId)}}:marks:${channelId}`;
+  /** stream: applied runs, for the strategies that count member by member. */
+  stream = (channelShardName: string): string => `{${channelShardName}}:stream`;
+  /** string: which read-status-service counts from the stream at the moment. */
+  streamLease = (channelShardName: string): string => `{${channelShardName}}:stream-lease`;
+
+  /** hash: channelId -> packed term, cursor, last read; field 0 says that all of the user's are loaded. */
+  cursors = (userId: string): string => `{${this.userShardName(userId)}}:cursors:${userId}`;
+  /** hash: channelId -> packed unread, mentions, counted-through seq (write-behind). */
+  counters = (userId: string): string => `{${this.userShardName(userId)}}:counters:${userId}`;
+  /** string: nonce of a load under way; gone when something changed meanwhile. */
+  loading = (userId: string): string => `{${this.userShardName(userId)}}:loading:${userId}`;
+  /** zset: user:channel changed since the last flush, scored by the first change in ms. */
+  dirty = (userShardName: string): string => `{${userShardName}}:dirty`;
+
+  /** stream: read reports on their way from the gateways to read-status-service. */
+  readonly reports = 'reports';
+
+  /** topic: a channel's events, as they are applied. */
+  eventsTopic = (channelId: string): string => `events:${channelId}`;
+  /** topic: what concerns one user alone: notices and memberships gained. */
+  userTopic = (userId: string): string => `user:${userId}`;
+  /** topic: answers to one gateway's read reports. */
+  replyTopic = (gatewayId: string): string => `reply:${gatewayId}`;
+  /** topic: a shard began a new cache epoch, so reads may have been lost. */
+  readonly epochsTopic = 'epochs';
+}
+
+/** What belongs to each shard, in order: a script takes keys of one shard only. */
+export function groupByShard<Item>(
+  items: Iterable<Item>,
+  shardNameOf: (item: Item) => string,
+): Map<string, Item[]> {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const shardName = shardNameOf(item);
+    const group = groups.get(shardName);
+    if (group) group.push(item);
+    else groups.set(shardName, [item]);
+  }
+  return groups;
+}
+
+/** Spreads ids that are given one after another evenly, and needs no hash. */
+function shardOf(id: string, shards: number): number {
+  return Number(BigInt(id) % BigInt(shards));
+}

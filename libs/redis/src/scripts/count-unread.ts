@@ -1,0 +1,40 @@
+import type { RedisClient } from '../client.js';
+import type { Keys } from '../keys.js';
+import { NoEpochError } from '../epoch.js';
+import { Script } from './script.js';
+
+const script = new Script('count-unread.lua');
+
+export interface CountQuestion {
+  channelId: string;
+  userId: string;
+  cursor: number;
+}
+
+export type CountAnswer =
+  | { state: 'exact'; asOfSeq: number; unread: number; mentions: number }
+  | { state: 'not-loaded'; asOfSeq: number }
+  | { state: 'below-marks'; asOfSeq: number };
+
+/** Counts for questions whose channels are all of one shard, in their order. */
+export async function countUnread(
+  redis: RedisClient,
+  keys: Keys,
+  shardName: string,
+  logEpoch: string,
+  questions: readonly CountQuestion[],
+): Promise<CountAnswer[]> {
+  const answers = await script.run<[number, number, number, number][] | 'no-epoch'>(
+    redis,
+    [
+      keys.epoch(shardName),
+      ...questions.flatMap(({ channelId }) => [keys.channel(channelId), keys.marks(channelId)]),
+    ],
+    [logEpoch, ...questions.flatMap(({ userId, cursor }) => [userId, cursor])],
+  );
+  if (answers === 'no-epoch') throw new NoEpochError(shardName);
+  return answers.map(([state, asOfSeq, unread, mentions]) => {
+    if (state === 0) return { state: 'exact', asOfSeq, unread, mentions };
+    return { state: state === 1 ? 'not-loaded' : 'below-marks', asOfSeq };
+  });
+}

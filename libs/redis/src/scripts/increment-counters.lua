@@ -1,0 +1,66 @@
+--[[
+  Counts a run of a channel's log into the unread counters of a batch of its members (write-behind).
+
+  Why a script: a member's cursor may advance meanwhile, and a message is unread only above it. Every counter says
+  through which seq it counts, so a run that comes twice counts once, and a missing run is noticed.
+
+  KEYS[1]    epoch     string  {u<shard>}:epoch
+  KEYS[2]    dirty     zset    {u<shard>}:dirty
+  KEYS[2i+1] cursors   hash    {u<shard>}:cursors:<user>   of the i-th member
+  KEYS[2i+2] counters  hash    {u<shard>}:counters:<user>  channel -> packed through, unread, mentions
+
+  ARGV[1]    channelId
+  ARGV[2]    after     the seq before the run
+  ARGV[3]    facts     JSON, as in apply-events.lua
+  ARGV[4..]  the members' user ids; at most some hundreds, so that Redis is not held for long
+
+  Returns  { increments, absent users, users to count anew }; or 'no-epoch'
+]]
+local epoch = redis.call('GET', KEYS[1])
+if not epoch then return 'no-epoch' end
+
+local channel, after, facts = ARGV[1], tonumber(ARGV[2]), cjson.decode(ARGV[3])
+local last = facts[#facts].s
+local pruned = false
+for _, fact in ipairs(facts) do
+  fact.named, fact.wasNamed = {}, {}
+  for _, user in ipairs(fact.p) do fact.named[user] = true end
+  for _, user in ipairs(fact.q) do fact.wasNamed[user] = true end
+  if fact.t == 'messages.pruned' then pruned = true end
+end
+local time = redis.call('TIME')
+local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local increments, absent, uncounted = 0, {}, {}
+for i = 1, #ARGV - 3 do
+  local user = ARGV[3 + i]
+  local cursors, counters = KEYS[2 * i + 1], KEYS[2 * i + 2]
+  local loadedUnder, held = unpack(redis.call('HMGET', cursors, '0', channel))
+  local counted = redis.call('HGET', counters, channel)
+  local term, cursor, through, unread, mentions = 0, 0, -1, 0, 0
+  if held then term, cursor = cmsgpack.unpack(held) end
+  if counted then through, unread, mentions = cmsgpack.unpack(counted) end
+  if loadedUnder ~= epoch then
+    absent[#absent + 1] = user
+  elseif term > 0 and through < last then
+    if through < after or pruned then
+      uncounted[#uncounted + 1] = user
+    else
+      for _, fact in ipairs(facts) do
+        if fact.s > through and fact.c == 1 and fact.a ~= user and fact.m > cursor then
+          if fact.t == 'message.created' then
+            unread = unread + 1
+            increments = increments + 1
+          elseif fact.t == 'message.deleted' then
+            unread = unread - 1
+          end
+          if fact.e == 1 or fact.named[user] then mentions = mentions + 1 end
+          if fact.f == 1 or fact.wasNamed[user] then mentions = mentions - 1 end
+        end
+      end
+      redis.call('HSET', counters, channel, cmsgpack.pack(last, unread, mentions))
+      redis.call('ZADD', KEYS[2], 'NX', nowMs, user .. ':' .. channel)
+    end
+  end
+end
+return { increments, absent, uncounted }

@@ -1,0 +1,30 @@
+import type { RedisClient } from '../client.js';
+import type { Keys } from '../keys.js';
+import { NoEpochError } from '../epoch.js';
+import { Script } from './script.js';
+
+const script = new Script('increment-counters.lua');
+
+/** Members a call: a few ms of Redis at most, however many events the run has. */
+export const incrementMembersMax = 250;
+
+/** Counts a run into the counters of members of one shard. */
+export async function incrementCounters(
+  redis: RedisClient,
+  keys: Keys,
+  shardName: string,
+  run: { channelId: string; afterSeq: number; factsJson: string; userIds: readonly string[] },
+): Promise<{ increments: number; absent: string[]; uncounted: string[] }> {
+  const reply = await script.run<[number, string[], string[]] | 'no-epoch'>(
+    redis,
+    [
+      keys.epoch(shardName),
+      keys.dirty(shardName),
+      ...run.userIds.flatMap((userId) => [keys.cursors(userId), keys.counters(userId)]),
+    ],
+    [run.channelId, run.afterSeq, run.factsJson, ...run.userIds],
+  );
+  if (reply === 'no-epoch') throw new NoEpochError(shardName);
+  const [increments, absent, uncounted] = reply;
+  return { increments, absent, uncounted };
+}
