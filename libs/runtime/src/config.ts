@@ -1,0 +1,222 @@
+import { z } from 'zod';
+
+export type ServiceName = 'message-api' | 'realtime-gateway' | 'read-status-service' | 'sync-worker';
+
+const portOf: Record<ServiceName, number> = {
+  'message-api': 3001,
+  'realtime-gateway': 3002,
+  'read-status-service': 3003,
+  'sync-worker': 3004,
+};
+
+/** A Redis or Valkey to speak to: one address, or the seeds of a Cluster. */
+export interface RedisAddress {
+  urls: string[];
+  cluster: boolean;
+}
+
+const whole = (fallback: number, min: number, max: number) =>
+  z
+    .string()
+    .refine((text) => /^\d{1,15}$/.test(text) && Number(text) >= min && Number(text) <= max, {
+      error: `must be a whole number from ${min} to ${max}`,
+    })
+    .transform(Number)
+    .default(fallback);
+
+const isUrl = (text: string, schemes: string[]): boolean => {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  return url !== null && url.hostname !== '' && schemes.includes(url.protocol.slice(0, -1));
+};
+
+const url = (...schemes: string[]) =>
+  z.string().refine((text) => isUrl(text, schemes), {
+    error: `must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+  });
+
+const list = (member: z.ZodType<string, string>) =>
+  z
+    .string()
+    .transform((text) => text.split(',').map((entry) => entry.trim()))
+    .pipe(z.array(member).min(1).max(64));
+
+/** `later` names settings that the design has and this version has not: refused by name, never ignored. */
+const choice = <Value extends string>(values: readonly [Value, ...Value[]], later: readonly string[] = []) =>
+  z
+    .string()
+    .superRefine((text, ctx) => {
+      const known = values.join(' or ');
+      if (later.includes(text))
+        ctx.addIssue({ code: 'custom', message: `"${text}" is not there yet; use ${known}` });
+      else if (!(values as readonly string[]).includes(text))
+        ctx.addIssue({ code: 'custom', message: `must be ${known}` });
+    })
+    .optional()
+    .transform((text) => (text ?? values[0]) as Value);
+
+/** `https://chat.example`, `http://localhost:*` (any port) or `*`. */
+const origin = z.string().refine(
+  (text) => {
+    if (text === '*') return true;
+    const anchored = text.replace(/:\*$/, '');
+    return URL.canParse(anchored) && new URL(anchored).origin === anchored;
+  },
+  { error: 'must be origins such as https://chat.example, http://localhost:* or *' },
+);
+
+const environment = z
+  .object({
+    NODE_ENV: choice(['production', 'development', 'test']),
+    LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+    PORT: whole(-1, 0, 65_535),
+    ORIGINS: list(origin).optional(),
+    DATABASE_URL: url('postgres', 'postgresql'),
+    REPLICA_URLS: list(url('postgres', 'postgresql')).default([]),
+    REDIS_URL: url('redis', 'rediss').optional(),
+    REDIS_CLUSTER_URLS: list(url('redis', 'rediss')).optional(),
+    QUEUE_REDIS_URL: url('redis', 'rediss').optional(),
+    JWT_SECRET: z.string().optional(),
+    JWKS_URL: url('https', 'http').optional(),
+    JWT_AUDIENCE: z.string().max(255).optional(),
+    READ_STATUS_STRATEGY: choice(['watermark', 'write-behind'], ['sync-db', 'redis-only']),
+    READ_ACK: choice(['cache'], ['database']),
+    DELIVERY_PATTERN: choice(['full-payload'], ['id-only', 'cache-first']),
+    READ_ROUTING: choice(['token'], ['any-replica', 'recent-window', 'cache-first', 'primary']),
+    RECENT_WINDOW_MS: whole(1_000, 0, 60_000),
+    FLUSH_INTERVAL_MS: whole(5_000, 50, 60_000),
+    FLUSH_BATCH_SIZE_MAX: whole(5_000, 1, 50_000),
+    SHARDS: whole(16, 1, 1_024),
+    LOG_RETENTION_DAYS: whole(30, 1, 3_650),
+    DRAIN_MS: whole(10_000, 0, 600_000),
+  })
+  .superRefine((env, ctx) => {
+    const refuse = (name: string, message: string) => ctx.addIssue({ code: 'custom', path: [name], message });
+    if (!env.REDIS_URL && !env.REDIS_CLUSTER_URLS) refuse('REDIS_URL', 'is required (or REDIS_CLUSTER_URLS)');
+    if (env.REDIS_URL && env.REDIS_CLUSTER_URLS)
+      refuse('REDIS_CLUSTER_URLS', 'cannot be set beside REDIS_URL');
+    if (!env.JWT_SECRET && !env.JWKS_URL) refuse('JWT_SECRET', 'is required (or JWKS_URL)');
+    // Accepting both would widen who may sign without anyone having asked for it.
+    if (env.JWT_SECRET && env.JWKS_URL) refuse('JWKS_URL', 'cannot be set beside JWT_SECRET');
+    if (env.JWT_SECRET && env.NODE_ENV === 'production') {
+      if (Buffer.byteLength(env.JWT_SECRET) < 32)
+        refuse('JWT_SECRET', 'must be at least 32 bytes in production');
+      else if (isGuessable(env.JWT_SECRET))
+        refuse('JWT_SECRET', 'is a development value, refused in production');
+    }
+  });
+
+/** What READMEs, examples and impatient people write: right in length, known to everyone. */
+const isGuessable = (secret: string): boolean =>
+  /^(dev|test|local|change|example|insecure|secret|password|tidemark|your)/i.test(secret) ||
+  new Set(secret).size < 8;
+
+/**
+ * Everything a process is told from outside. This file alone reads the environment.
+ * NODE_ENV is `production` unless it says otherwise, so that what is for development only has to be asked for.
+ */
+export interface Config {
+  service: ServiceName;
+  nodeEnv: 'production' | 'development' | 'test';
+  logLevel: z.infer<typeof environment>['LOG_LEVEL'];
+  /** 0 takes any free port. */
+  port: number;
+  /** Who may call from a browser: origins, `scheme://host:*` for any port, or `*`. */
+  origins: string[];
+  databaseUrl: string;
+  replicaUrls: string[];
+  redis: RedisAddress;
+  /** BullMQ's Redis: `redis` itself where none is named. */
+  queueRedis: RedisAddress;
+  /** Exactly one of `jwtSecret` and `jwksUrl` is given. */
+  jwtSecret: string | null;
+  jwksUrl: string | null;
+  jwtAudience: string | null;
+  readStatusStrategy: 'watermark' | 'write-behind';
+  readAck: 'cache';
+  deliveryPattern: 'full-payload';
+  readRouting: 'token';
+  recentWindowMs: number;
+  flushIntervalMs: number;
+  flushBatchSizeMax: number;
+  shards: number;
+  logRetentionDays: number;
+  drainMs: number;
+}
+
+/** One line that names each wrong variable, and never its value. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+type Environment = Record<string, string | undefined>;
+
+export function loadConfig(service: ServiceName, env: Environment = process.env): Config {
+  // `NAME=` in a compose file means "not set".
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value?.trim()));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) throw new ConfigError(explain(parsed.error, given));
+
+  const vars = parsed.data;
+  const redis: RedisAddress = vars.REDIS_CLUSTER_URLS
+    ? { urls: vars.REDIS_CLUSTER_URLS, cluster: true }
+    : { urls: [vars.REDIS_URL!], cluster: false };
+  return {
+    service,
+    nodeEnv: vars.NODE_ENV,
+    logLevel: vars.LOG_LEVEL,
+    port: vars.PORT === -1 ? portOf[service] : vars.PORT,
+    origins:
+      vars.ORIGINS ?? (vars.NODE_ENV === 'production' ? [] : ['http://localhost:*', 'http://127.0.0.1:*']),
+    databaseUrl: vars.DATABASE_URL,
+    replicaUrls: vars.REPLICA_URLS,
+    redis,
+    queueRedis: vars.QUEUE_REDIS_URL ? { urls: [vars.QUEUE_REDIS_URL], cluster: false } : redis,
+    jwtSecret: vars.JWT_SECRET ?? null,
+    jwksUrl: vars.JWKS_URL ?? null,
+    jwtAudience: vars.JWT_AUDIENCE ?? null,
+    readStatusStrategy: vars.READ_STATUS_STRATEGY,
+    readAck: vars.READ_ACK,
+    deliveryPattern: vars.DELIVERY_PATTERN,
+    readRouting: vars.READ_ROUTING,
+    recentWindowMs: vars.RECENT_WINDOW_MS,
+    flushIntervalMs: vars.FLUSH_INTERVAL_MS,
+    flushBatchSizeMax: vars.FLUSH_BATCH_SIZE_MAX,
+    shards: vars.SHARDS,
+    logRetentionDays: vars.LOG_RETENTION_DAYS,
+    drainMs: vars.DRAIN_MS,
+  };
+}
+
+function explain(error: z.ZodError, given: Environment): string {
+  const byName = new Map<string, string>();
+  for (const issue of error.issues) {
+    const name = String(issue.path[0]);
+    // zod speaks of types where a variable is simply missing.
+    const message =
+      given[name] === undefined && issue.code === 'invalid_type' ? 'is required' : issue.message;
+    if (!byName.has(name)) byName.set(name, message);
+  }
+  return [...byName].map(([name, message]) => `${name} ${message}`).join('; ');
+}
+
+/** For a process at its start: a wrong value is one line on stderr and exit code 1, not a stack trace. */
+export function loadConfigOrExit(service: ServiceName, env: Environment = process.env): Config {
+  try {
+    return loadConfig(service, env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${service}: ${error.message}\n`);
+    process.exit(1);
+  }
+}
+
+/** Whether a browser's `Origin` is one of the configured ones; a request without one does not come from a page. */
+export function isOriginAllowed(origins: readonly string[], requested: string | undefined): boolean {
+  if (requested === undefined) return true;
+  return origins.some(
+    (allowed) =>
+      allowed === '*' ||
+      allowed === requested ||
+      (allowed.endsWith(':*') && requested.replace(/:\d{1,5}$/, '') === allowed.slice(0, -2)),
+  );
+}
