@@ -1,2 +1,76 @@
-// Placeholder: written by whoever builds this project first.
-export {};
+import { join } from 'node:path';
+import { FolderInUseError, NoEngineError, projectFolder, withProgress } from '@tidemark/engines';
+import { parseArguments, USAGE } from './arguments.js';
+import { type Community, findCommunity, isEmpty, seedCommunity } from './community.js';
+import { environmentForStack } from './environment.js';
+import { guideTo } from './guide.js';
+import { keepEnginesUp } from './keep-engines-up.js';
+import { StackOptionsError } from './options.js';
+import { onStopSignal } from './signals.js';
+import { AlreadyRunningError } from './stack-folder.js';
+import { startStack, type Stack } from './stack.js';
+
+// `npm start`: the whole system on this machine, until Ctrl-C.
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+// Whoever read our output may go away; the stack stays.
+process.stdout.on('error', () => {});
+process.stderr.on('error', () => {});
+
+let stack: Stack | undefined;
+let stopping = false;
+
+onStopSignal({
+  first: () => {
+    stopping = true;
+    // Still starting: what has been started ends with us.
+    if (!stack) process.exit(1);
+    say('\nStopping. Ctrl-C again does not wait for what is under way.');
+    stack.stop().then(
+      () => process.exit(0),
+      (error: Error) => fail(error),
+    );
+  },
+  second: () => {
+    say('Stopping at once.');
+    void Promise.resolve(stack?.kill()).finally(() => process.exit(1));
+  },
+});
+
+try {
+  const typed = parseArguments(process.argv.slice(2));
+  if (typed === null) {
+    say(USAGE);
+    process.exit(0);
+  }
+  const project = projectFolder();
+  const dataDir = join(project, '.tidemark');
+  say('Starting Tidemark: PostgreSQL, Redis and the four services.');
+  stack = await startStack({
+    ...environmentForStack(),
+    ...typed,
+    dataDir,
+    preferredPorts: true,
+    onProgress: say,
+  });
+  keepEnginesUp(stack, { isStopping: () => stopping, onProgress: say });
+  say(guideTo(stack, await community(stack), { project, logs: join(dataDir, 'logs') }));
+} catch (error) {
+  // A stop cuts off whatever was still being asked.
+  if (!stopping) fail(error as Error);
+}
+
+async function community(running: Stack): Promise<Community | null> {
+  if (!(await isEmpty(running))) return findCommunity(running);
+  if (process.env['JWKS_URL']) return null; // nobody whom our tokens would convince
+  return withProgress('Seeding a small community', say, () => seedCommunity(running));
+}
+
+/** What was typed wrong or is missing here is said in a line; anything else is ours, and wants its stack. */
+function fail(error: Error): void {
+  stopping = true;
+  const expected = [StackOptionsError, AlreadyRunningError, FolderInUseError, NoEngineError];
+  const isExpected = expected.some((kind) => error instanceof kind);
+  process.stderr.write(`npm start: ${isExpected ? error.message : (error.stack ?? error.message)}\n`);
+  void Promise.resolve(stack?.stop()).finally(() => process.exit(1));
+}

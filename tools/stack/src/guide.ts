@@ -1,0 +1,58 @@
+import type { Community } from './community.js';
+import type { Stack } from './stack.js';
+
+/** What to try, to be pasted as it is. */
+export function guideTo(
+  stack: Stack,
+  community: Community | null,
+  folders: { project: string; logs: string },
+): string {
+  const { services } = stack;
+  const api = services['message-api'][0]?.url;
+  const gateway = services['realtime-gateway'][0]?.url;
+  const reads = services['read-status-service'][0]?.url;
+  const json = `-H 'content-type: application/json'`;
+  const me = `-H "authorization: Bearer $TOKEN"`;
+  const channel = community
+    ? `CHANNEL=${community.generalId}   # ada's #general`
+    : `CHANNEL=$(curl -s ${api}/v1/channels ${me} ${json} -d '{"name":"general","visibility":"public"}' | sed 's/.*"id":"\\([0-9]*\\)".*/\\1/')`;
+  const listener = [
+    `const socket = require("socket.io-client")("${gateway}", {auth: {token: process.argv[1]}, transports: ["websocket"]})`,
+    `socket.onAny((...event) => console.log(JSON.stringify(event)))`,
+    `socket.on("connect_error", (error) => console.log(error.message, error.data))`,
+  ].join('; ');
+
+  const running = Object.entries(services).map(
+    ([name, instances]) => `  ${name.padEnd(20)} ${instances.map(({ url }) => url).join('  ')}`,
+  );
+  return `
+Tidemark is up.
+
+${running.join('\n')}
+  ${'PostgreSQL'.padEnd(20)} ${[stack.databaseUrl, ...stack.replicaUrls].join('  ')}
+  ${'Redis'.padEnd(20)} ${stack.redisUrls.join('  ')}
+  ${'API documentation'.padEnd(20)} ${api}/docs  ${reads}/docs
+  ${'Logs'.padEnd(20)} ${folders.logs}
+
+Try it in another terminal, as ada:
+
+  # a token, and a channel
+  TOKEN=$(curl -s ${api}/dev/token ${json} -d '{"user":"ada","name":"Ada"}' | sed 's/.*"token":"\\([^"]*\\)".*/\\1/')
+  ${channel}
+
+  # say something, and see what has been said
+  curl -s ${api}/v1/channels/$CHANNEL/messages ${me} ${json} -d '{"clientId":"'$(date +%s%N)'","text":"Hello from curl"}'
+  curl -s ${api}/v1/channels/$CHANNEL/messages ${me}
+
+  # what ada has not read, and reading it
+  curl -s ${reads}/v1/unread ${me}
+  curl -s -X PUT ${reads}/v1/channels/$CHANNEL/read ${me} ${json} -d '{}'
+
+  # live events; say something meanwhile in a third terminal
+  (cd ${quoted(folders.project)} && node -e '${listener}' "$TOKEN")
+
+Ctrl-C stops it. What was said is kept in ${folders.project}/.tidemark.
+`;
+}
+
+const quoted = (path: string) => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
