@@ -23,6 +23,8 @@ const applyRowsMax = 100;
 /** A hole closes by itself when the replica that committed the missing rows applies them: give it this long. */
 const holeWaitsMs = [2, 4, 8];
 const loadAttemptsMax = 20;
+/** A notice may be lost; a stream that nobody reads must not grow for ever. */
+const reportsMax = 100_000;
 const ASK_FOR_HEAD = { userId: '0', cursor: Number.MAX_SAFE_INTEGER };
 
 export interface ChannelLogOptions {
@@ -237,9 +239,10 @@ export class ChannelLog {
     }
     const byShard = groupByShard(settled, ({ userId }) => keys.userShardName(userId));
     await Promise.all(
-      [...byShard].map(([shardName, ofShard]) =>
-        this.withEpoch((client) => mergeCursors(client, keys, shardName, ofShard)),
-      ),
+      [...byShard].map(async ([shardName, ofShard]) => {
+        const merged = await this.withEpoch((client) => mergeCursors(client, keys, shardName, ofShard));
+        await this.announceMoved(ofShard.filter((_, i) => merged[i]?.outcome === 'moved'));
+      }),
     );
     // Gateways that have such a user online take up the channel; they read the membership themselves.
     await Promise.all(
@@ -247,6 +250,19 @@ export class ChannelLog {
         this.options.redis.client.publish(
           keys.userTopic(userId),
           JSON.stringify({ type: 'membership', channelId }),
+        ),
+      ),
+    );
+  }
+
+  /** Asks a read-status-service to tell the users' devices where they stand now. */
+  private async announceMoved(entries: readonly CursorEntry[]): Promise<void> {
+    const { redis, keys } = this.options;
+    await Promise.all(
+      entries.map(({ userId, channelId }) =>
+        redis.client.xadd(
+          ...([keys.reports, 'MAXLEN', '~', reportsMax, '*'] as const),
+          ...(['request', JSON.stringify({ kind: 'notice', userId, channelId })] as const),
         ),
       ),
     );

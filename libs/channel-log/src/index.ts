@@ -6,6 +6,7 @@ export {
   channelColumns,
   logColumns,
   LogStore,
+  type MembershipRow,
   messageColumns,
   rowToChannel,
   rowToLog,

@@ -71,6 +71,30 @@ export function rowToChannel(row: Record<string, unknown>): Channel {
   };
 }
 
+/** A membership as PostgreSQL holds it. */
+export interface MembershipRow extends StoredCursor {
+  userId: string;
+  joinedSeq: number;
+  leftSeq: number | null;
+}
+
+const membershipColumns = `
+  channel_id AS "channelId", user_id AS "userId", term, cursor_seq AS cursor, joined_seq AS "joinedSeq",
+  left_seq AS "leftSeq", coalesce(extract(epoch FROM last_read_at)::bigint, 0) AS "lastReadS"`;
+
+function rowToMembership(row: Record<string, unknown>): MembershipRow {
+  return {
+    channelId: String(row.channelId),
+    userId: String(row.userId),
+    term: Number(row.term),
+    cursor: Number(row.cursor),
+    joinedSeq: Number(row.joinedSeq),
+    leftSeq: numberOrNull(row.leftSeq),
+    left: row.leftSeq !== null,
+    lastReadS: Number(row.lastReadS),
+  };
+}
+
 /** Reads of the log and of what Redis is loaded from. All from the primary: a replica may not know yet. */
 export class LogStore {
   constructor(private readonly database: Database) {}
@@ -184,27 +208,32 @@ export class LogStore {
   /** Memberships as committed, those that have ended too, of one user or of some users in one channel. */
   async memberships(
     of: { userId: string } | { channelId: string; userIds: readonly string[] },
-  ): Promise<(StoredCursor & { userId: string; joinedSeq: number; leftSeq: number | null })[]> {
-    const [condition, parameters] =
+  ): Promise<MembershipRow[]> {
+    const { rows } =
       'userId' in of
-        ? ['user_id = $1', [of.userId]]
-        : ['channel_id = $1 AND user_id = ANY($2::bigint[])', [of.channelId, of.userIds]];
-    const { rows } = await this.database.query<Record<string, unknown>>(
-      `SELECT channel_id AS "channelId", user_id AS "userId", term, cursor_seq AS cursor, joined_seq AS "joinedSeq",
-              left_seq AS "leftSeq", coalesce(extract(epoch FROM last_read_at)::bigint, 0) AS "lastReadS"
-         FROM channel_members WHERE ${condition}`,
-      parameters,
+        ? await this.database.query(`SELECT ${membershipColumns} FROM channel_members WHERE user_id = $1`, [
+            of.userId,
+          ])
+        : await this.database.query(
+            `SELECT ${membershipColumns} FROM channel_members WHERE channel_id = $1 AND user_id = ANY($2::bigint[])`,
+            [of.channelId, of.userIds],
+          );
+    return rows.map(rowToMembership);
+  }
+
+  /** The same of many users at once, by user. */
+  async membershipsOf(userIds: readonly string[]): Promise<Map<string, MembershipRow[]>> {
+    const { rows } = await this.database.query(
+      `SELECT ${membershipColumns} FROM channel_members WHERE user_id = ANY($1::bigint[])`,
+      [userIds],
     );
-    return rows.map((row) => ({
-      channelId: String(row.channelId),
-      userId: String(row.userId),
-      term: Number(row.term),
-      cursor: Number(row.cursor),
-      joinedSeq: Number(row.joinedSeq),
-      leftSeq: numberOrNull(row.leftSeq),
-      left: row.leftSeq !== null,
-      lastReadS: Number(row.lastReadS),
-    }));
+    const byUser = new Map<string, MembershipRow[]>();
+    for (const membership of rows.map(rowToMembership)) {
+      const known = byUser.get(membership.userId);
+      if (known) known.push(membership);
+      else byUser.set(membership.userId, [membership]);
+    }
+    return byUser;
   }
 
   /** Raises a shard's fence: nothing read before can be flushed from now on. The new epoch. */

@@ -1,4 +1,4 @@
-import type { TokenClaims } from '@tidemark/contracts';
+import type { CreateUsers, TokenClaims } from '@tidemark/contracts';
 import { IdentityStore } from '@tidemark/runtime';
 import type { Database } from './database.js';
 
@@ -18,11 +18,8 @@ export class UsersStore extends IdentityStore {
     super();
   }
 
-  async ensureUser({
-    sub,
-    name,
-    picture = null,
-  }: Pick<TokenClaims, 'sub' | 'name' | 'picture'>): Promise<UserRow> {
+  async ensureUser(claims: Pick<TokenClaims, 'sub' | 'name' | 'picture'>): Promise<UserRow> {
+    const { sub } = claims;
     // Reads first: an upsert would write a row for every request.
     const found = await this.database.query<UserRow>({
       name: 'user-by-external-id',
@@ -30,6 +27,9 @@ export class UsersStore extends IdentityStore {
       values: [sub],
     });
     const user = found.rows[0];
+    // A token that says no name carries its sub for one: neither that nor a picture left out undoes what is known.
+    const name = user && claims.name === sub ? user.name : claims.name;
+    const picture = claims.picture ?? user?.picture ?? null;
     if (user && user.name === name && user.picture === picture) return user;
     const { rows } = await this.database.query<UserRow>(
       `INSERT INTO users (external_id, name, picture) VALUES ($1, $2, $3)
@@ -38,6 +38,28 @@ export class UsersStore extends IdentityStore {
       [sub, name, picture],
     );
     return rows[0]!;
+  }
+
+  /** Creates users or brings them up to date, by externalId; a picture left out stays. By externalId. */
+  async upsert(users: CreateUsers['users']): Promise<Map<string, UserRow>> {
+    const keepsPicture = users
+      .filter(({ picture }) => picture === undefined)
+      .map(({ externalId }) => externalId);
+    // In one order, so that two of these at once wait for each other instead of deadlocking.
+    const { rows } = await this.database.transaction((client) =>
+      client.query<UserRow>(
+        `INSERT INTO users AS u (external_id, name, picture, kind)
+         SELECT "externalId", name, picture, kind
+           FROM jsonb_to_recordset($1) AS entry("externalId" text, name text, picture text, kind text)
+          ORDER BY "externalId"
+         ON CONFLICT (external_id) DO UPDATE
+            SET name = excluded.name, kind = excluded.kind,
+                picture = CASE WHEN u.external_id = ANY($2::text[]) THEN u.picture ELSE excluded.picture END
+         RETURNING ${columns}`,
+        [JSON.stringify(users), keepsPicture],
+      ),
+    );
+    return new Map(rows.map((user) => [user.externalId, user]));
   }
 
   /** Those of the ids that exist, by id. */

@@ -1,0 +1,35 @@
+import { Module } from '@nestjs/common';
+import { ChannelLog, ChannelLogModule } from '@tidemark/channel-log';
+import { CONFIG, type Config } from '@tidemark/runtime';
+import { UnreadCounter } from './counts/unread-counter.js';
+import { CursorCache } from './cursors/cursor-cache.js';
+import { ReadStatusController } from './read-status/read-status.controller.js';
+import { ReadStatusService } from './read-status/read-status.service.js';
+import { ReadStatusStore } from './read-status/read-status.store.js';
+import { ReportsConsumer } from './reports/reports.consumer.js';
+import { IncrementsConsumer } from './strategies/increments.consumer.js';
+import { ReadStatusStrategy } from './strategies/read-status-strategy.js';
+import { WatermarkStrategy } from './strategies/watermark.strategy.js';
+import { WriteBehindStrategy } from './strategies/write-behind.strategy.js';
+
+@Module({
+  imports: [ChannelLogModule],
+  controllers: [ReadStatusController],
+  providers: [
+    CursorCache,
+    UnreadCounter,
+    ReadStatusStore,
+    ReadStatusService,
+    ReportsConsumer,
+    IncrementsConsumer,
+    {
+      provide: ReadStatusStrategy,
+      inject: [CONFIG, UnreadCounter, ChannelLog],
+      useFactory: (config: Config, counter: UnreadCounter, log: ChannelLog): ReadStatusStrategy =>
+        config.readStatusStrategy === 'write-behind'
+          ? new WriteBehindStrategy(counter, log)
+          : new WatermarkStrategy(counter),
+    },
+  ],
+})
+export class AppModule {}

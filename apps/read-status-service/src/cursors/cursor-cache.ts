@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { ChannelLog, LogStore } from '@tidemark/channel-log';
+import {
+  groupByShard,
+  installCursors,
+  Keys,
+  mergeCursors,
+  readCursors,
+  RedisConnection,
+  type CursorEntry,
+  type HeldCursor,
+  type MergedCursor,
+} from '@tidemark/redis';
+import { ProblemError } from '@tidemark/runtime';
+
+/** A load that was overtaken this often gives up: the caller is told to come back. */
+const loadAttemptsMax = 8;
+/** How long a load may take before its nonce is forgotten and it starts over. */
+const loadingS = 30;
+const usersPerLoadMax = 200;
+
+export interface UserCursors {
+  userId: string;
+  cursors: HeldCursor[];
+}
+
+/**
+ * Members' read cursors, as Redis holds them. A user's are loaded from PostgreSQL all at once, on first touch;
+ * from then on every change goes through Redis, is marked dirty there, and reaches PostgreSQL by the flush.
+ */
+@Injectable()
+export class CursorCache {
+  constructor(
+    @Inject(RedisConnection) private readonly redis: RedisConnection,
+    @Inject(Keys) private readonly keys: Keys,
+    @Inject(ChannelLog) private readonly log: ChannelLog,
+    @Inject(LogStore) private readonly store: LogStore,
+  ) {}
+
+  /** The cursors of each user in the channels asked for, or in all of theirs. Memberships that ended are left out. */
+  async read(
+    questions: readonly { userId: string; channelIds: readonly string[] | 'all' }[],
+  ): Promise<UserCursors[]> {
+    const found = new Map<number, HeldCursor[]>();
+    let missing = questions.map((question, at) => ({ ...question, at }));
+    for (let attempt = 1; missing.length > 0; attempt++) {
+      if (attempt > loadAttemptsMax) throw overtaken();
+      if (attempt > 1) await this.load(missing.map(({ userId }) => userId));
+      const absent: typeof missing = [];
+      const byShard = groupByShard(missing, ({ userId }) => this.keys.userShardName(userId));
+      await Promise.all(
+        [...byShard].map(async ([shardName, ofShard]) => {
+          const answers = await this.log.withEpoch((client) =>
+            readCursors(client, this.keys, shardName, ofShard),
+          );
+          answers.forEach((cursors, i) => {
+            if (cursors) found.set(ofShard[i]!.at, cursors);
+            else absent.push(ofShard[i]!);
+          });
+        }),
+      );
+      missing = absent;
+    }
+    return questions.map(({ userId }, at) => ({ userId, cursors: found.get(at) ?? [] }));
+  }
+
+  /** Merges entries, loading users who are not; answers are in their order. `stale` is left to the caller. */
+  async merge(entries: readonly CursorEntry[]): Promise<MergedCursor[]> {
+    const merged: MergedCursor[] = new Array<MergedCursor>(entries.length);
+    let left = entries.map((entry, at) => ({ ...entry, at }));
+    for (let attempt = 1; left.length > 0; attempt++) {
+      if (attempt > loadAttemptsMax) throw overtaken();
+      const again: typeof left = [];
+      const byShard = groupByShard(left, ({ userId }) => this.keys.userShardName(userId));
+      await Promise.all(
+        [...byShard].map(async ([shardName, ofShard]) => {
+          const outcomes = await this.log.withEpoch((client) =>
+            mergeCursors(client, this.keys, shardName, ofShard),
+          );
+          outcomes.forEach((outcome, i) => {
+            merged[ofShard[i]!.at] = outcome;
+            if (outcome.outcome === 'absent' || outcome.outcome === 'newer-term') again.push(ofShard[i]!);
+          });
+        }),
+      );
+      await this.load(again.filter(({ at }) => merged[at]?.outcome === 'absent').map(({ userId }) => userId));
+      await this.follow(again.filter(({ at }) => merged[at]?.outcome === 'newer-term'));
+      // A term that PostgreSQL does not know either was never given: nothing changes for it.
+      left = again.filter(({ at }) => merged[at]?.outcome === 'absent' || attempt < 3);
+    }
+    return merged;
+  }
+
+  /** A report knows a newer term than Redis: who raised it died before saying so here. PostgreSQL knows. */
+  private async follow(entries: readonly CursorEntry[]): Promise<void> {
+    for (const { userId, channelId, counters } of entries) {
+      const [membership] = await this.store.memberships({ channelId, userIds: [userId] });
+      if (!membership) continue;
+      const verb = membership.left ? 'leave' : 'set';
+      await this.merge([
+        {
+          ...{ userId, channelId, verb, term: membership.term, cursor: membership.cursor },
+          counters: counters === 'none' ? 'none' : 'uncounted',
+        },
+      ]);
+    }
+  }
+
+  /** Loads users from PostgreSQL. One that was overtaken by a change is left for the next attempt. */
+  private async load(userIds: readonly string[]): Promise<void> {
+    const wanted = [...new Set(userIds)];
+    for (let from = 0; from < wanted.length; from += usersPerLoadMax) {
+      await this.loadBatch(wanted.slice(from, from + usersPerLoadMax));
+    }
+  }
+
+  private async loadBatch(userIds: readonly string[]): Promise<void> {
+    const nonce = randomUUID();
+    const epochs = new Map<string, string>();
+    // Epoch and nonce first, then PostgreSQL: what changes after this removes the nonce.
+    await Promise.all(
+      [...new Set(userIds.map((userId) => this.keys.userShardName(userId)))].map(async (shardName) => {
+        const epoch = await this.redis.client.get(this.keys.epoch(shardName));
+        if (epoch !== null) epochs.set(shardName, epoch);
+      }),
+    );
+    await Promise.all(
+      userIds.map((userId) => this.redis.client.set(this.keys.loading(userId), nonce, 'EX', loadingS)),
+    );
+    const memberships = await this.store.membershipsOf(userIds);
+    await Promise.all(
+      userIds.map((userId) =>
+        installCursors(this.redis.client, this.keys, {
+          ...{ userId, nonce },
+          epoch: epochs.get(this.keys.userShardName(userId)) ?? '',
+          cursors: memberships.get(userId) ?? [],
+        }),
+      ),
+    );
+  }
+}
+
+function overtaken(): ProblemError {
+  return new ProblemError('rebuilding', 'Read cursors are being loaded; try again.');
+}

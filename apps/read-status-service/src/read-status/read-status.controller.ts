@@ -1,0 +1,111 @@
+import { Controller, Get, Headers, HttpCode, Inject, Post, Put, Res } from '@nestjs/common';
+import { decodeToken, encodeToken, type Consistency } from '@tidemark/channel-log';
+import {
+  consistencyTokenHeader,
+  id,
+  markRead,
+  markUnread,
+  queryUnread,
+  servedByHeader,
+  type Count,
+  type MarkRead,
+  type MarkUnread,
+  type QueryUnread,
+  type ReadAll,
+  type Unread,
+} from '@tidemark/contracts';
+import { Database } from '@tidemark/database';
+import { CurrentUser, ProblemError, ZBody, ZParams, type Identity } from '@tidemark/runtime';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { ReadStatusService } from './read-status.service.js';
+
+const channelPath = z.object({ id });
+type ChannelPath = z.infer<typeof channelPath>;
+
+@Controller('v1')
+export class ReadStatusController {
+  constructor(
+    @Inject(ReadStatusService) private readonly readStatus: ReadStatusService,
+    @Inject(Database) private readonly database: Database,
+  ) {}
+
+  @Get('unread')
+  async unread(
+    @CurrentUser() { userId }: Identity,
+    @Headers(consistencyTokenHeader) token: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Unread> {
+    return this.answered(reply, await this.readStatus.unread(userId, 'all', consistencyOf(token)));
+  }
+
+  @Post('unread/query')
+  @HttpCode(200)
+  async query(
+    @CurrentUser() { userId }: Identity,
+    @Headers(consistencyTokenHeader) token: string | undefined,
+    @ZBody(queryUnread) { channelIds }: QueryUnread,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Unread> {
+    return this.answered(reply, await this.readStatus.unread(userId, channelIds, consistencyOf(token)));
+  }
+
+  @Put('channels/:id/read')
+  async read(
+    @CurrentUser() { userId }: Identity,
+    @Headers(consistencyTokenHeader) token: string | undefined,
+    @ZParams(channelPath) { id: channelId }: ChannelPath,
+    @ZBody(markRead) { seq, threadSeq }: MarkRead,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Count> {
+    refuseThreads(threadSeq);
+    // Without a seq the head is meant: the one that the token speaks of, at the least.
+    const consistency = consistencyOf(token);
+    if (seq === undefined && consistency?.channelId === channelId) {
+      await this.readStatus.await(channelId, consistency.seq ?? 0);
+    }
+    const count = await this.readStatus.advanceOne({ userId, channelId, seq });
+    return this.answered(reply, count, count);
+  }
+
+  @Post('channels/:id/unread')
+  @HttpCode(200)
+  async markUnread(
+    @CurrentUser() { userId }: Identity,
+    @ZParams(channelPath) { id: channelId }: ChannelPath,
+    @ZBody(markUnread) { fromSeq, threadSeq }: MarkUnread,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Count> {
+    refuseThreads(threadSeq);
+    const count = await this.readStatus.markUnread(userId, channelId, fromSeq);
+    return this.answered(reply, count, count);
+  }
+
+  @Post('read-all')
+  @HttpCode(200)
+  async readAll(
+    @CurrentUser() { userId }: Identity,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<ReadAll> {
+    return this.answered(reply, { channels: await this.readStatus.readAll(userId) });
+  }
+
+  /** Puts the headers that every answer carries. The position is read after the answer: it holds all that it shows. */
+  private async answered<Answer>(reply: FastifyReply, answer: Answer, of?: Count): Promise<Answer> {
+    const position = await this.database.position();
+    const token = encodeToken(position, of && { channelId: of.channelId, seq: of.asOfSeq });
+    reply.headers({ [consistencyTokenHeader]: token, [servedByHeader]: 'cache' });
+    return answer;
+  }
+}
+
+function consistencyOf(token: string | undefined): Consistency | null {
+  if (token === undefined) return null;
+  const consistency = decodeToken(token);
+  if (!consistency) throw new ProblemError('invalid-request', 'The Tidemark-Token is none of ours.');
+  return consistency;
+}
+
+function refuseThreads(threadSeq: number | undefined): void {
+  if (threadSeq !== undefined) throw new ProblemError('not-found', 'You do not follow this thread.');
+}

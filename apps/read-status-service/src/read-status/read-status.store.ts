@@ -1,0 +1,46 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Database } from '@tidemark/database';
+
+@Injectable()
+export class ReadStatusStore {
+  constructor(@Inject(Database) private readonly database: Database) {}
+
+  /** Why somebody who is not a member is refused: a private channel does not show itself. null: no such channel. */
+  async visibility(channelId: string): Promise<'public' | 'private' | null> {
+    const { rows } = await this.database.query<{ visibility: 'public' | 'private' }>(
+      'SELECT visibility FROM channels WHERE id = $1',
+      [channelId],
+    );
+    return rows[0]?.visibility ?? null;
+  }
+
+  /**
+   * Moves a member's cursor back (or wherever it is told) and raises the term, so that no report made before can
+   * undo it. Clamped to the head. null: not a member.
+   */
+  async markUnread(
+    channelId: string,
+    userId: string,
+    fromSeq: number,
+  ): Promise<{ term: number; cursor: number } | null> {
+    const { rows } = await this.database.query<{ term: number; cursor: string }>(
+      `UPDATE channel_members m SET term = m.term + 1, cursor_seq = least($3::bigint - 1, c.head_seq)
+         FROM channels c
+        WHERE c.id = $1 AND m.channel_id = $1 AND m.user_id = $2 AND m.left_seq IS NULL
+        RETURNING m.term, m.cursor_seq AS cursor`,
+      [channelId, userId, fromSeq],
+    );
+    const row = rows[0];
+    return row ? { term: row.term, cursor: Number(row.cursor) } : null;
+  }
+
+  /** The present members of a channel. */
+  async memberIds(channelId: string): Promise<string[]> {
+    const { rows } = await this.database.query<{ userId: string }>({
+      name: 'member-ids',
+      text: `SELECT user_id AS "userId" FROM channel_members WHERE channel_id = $1 AND left_seq IS NULL`,
+      values: [channelId],
+    });
+    return rows.map(({ userId }) => userId);
+  }
+}

@@ -1,0 +1,181 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { Count } from '@tidemark/contracts';
+import { connectBlocking, Keys, RedisConnection, type RedisClient } from '@tidemark/redis';
+import { CONFIG, Drain, LOG, Metrics, toProblemError, type Config, type Log } from '@tidemark/runtime';
+import { ReadStatusService, type Report } from '../read-status/read-status.service.js';
+import { reportRequest, type ReportRequest } from './report-request.js';
+
+const group = 'read-status';
+const requestsMax = 256;
+const blockMs = 1_000;
+/** A request that a dead replica took is taken over after this; the gateway gives up later. */
+const abandonedMs = 2_000;
+const retryMs = 100;
+
+type Entry = [id: string, fields: string[]];
+
+/**
+ * Takes read reports from the gateways, as many at a time as have come meanwhile, and answers each gateway.
+ * An entry is removed once it is answered; what a replica took and did not answer, another takes over.
+ */
+@Injectable()
+export class ReportsConsumer implements OnApplicationBootstrap {
+  private readonly name = randomUUID();
+  private readonly blocking: RedisClient;
+  private running: Promise<void> = Promise.resolve();
+  private stopped = false;
+  private readonly reports;
+
+  constructor(
+    @Inject(CONFIG) config: Config,
+    @Inject(LOG) private readonly appLog: Log,
+    @Inject(Metrics) metrics: Metrics,
+    @Inject(Drain) drain: Drain,
+    @Inject(RedisConnection) private readonly redis: RedisConnection,
+    @Inject(Keys) private readonly keys: Keys,
+    @Inject(ReadStatusService) private readonly readStatus: ReadStatusService,
+  ) {
+    this.blocking = connectBlocking(config.redis, (err) => appLog.debug({ err }, 'redis (reports)'));
+    this.reports = metrics.counter('read_reports_total', 'Read reports from sockets, by outcome.', [
+      'outcome',
+    ]);
+    drain.onDrain('reports', () => this.stop(), 'finish');
+  }
+
+  onApplicationBootstrap(): void {
+    this.running = this.run();
+  }
+
+  private async stop(): Promise<void> {
+    this.stopped = true;
+    await this.running;
+    this.blocking.disconnect();
+  }
+
+  private async run(): Promise<void> {
+    let takeOverAt = 0;
+    while (!this.stopped) {
+      try {
+        if (Date.now() >= takeOverAt) {
+          takeOverAt = Date.now() + abandonedMs;
+          await this.answerAll(await this.abandoned());
+        }
+        await this.answerAll(await this.next());
+      } catch (error) {
+        if ((error as Error).message.startsWith('NOGROUP')) {
+          await this.createGroup().catch(() => undefined);
+        } else {
+          this.appLog.debug({ err: error }, 'reports');
+          await delay(retryMs);
+        }
+      }
+    }
+  }
+
+  private async createGroup(): Promise<void> {
+    await this.redis.client.xgroup('CREATE', this.keys.reports, group, '0', 'MKSTREAM');
+  }
+
+  private async next(): Promise<Entry[]> {
+    // On its own connection: it blocks. Asked for only while the other one has been admitted.
+    void this.redis.client;
+    const reply = await this.blocking.xreadgroup(
+      ...([
+        'GROUP',
+        group,
+        this.name,
+        'COUNT',
+        requestsMax,
+        'BLOCK',
+        blockMs,
+        'STREAMS',
+        this.keys.reports,
+        '>',
+      ] as const),
+    );
+    return entriesOf(reply);
+  }
+
+  private async abandoned(): Promise<Entry[]> {
+    const reply = await this.redis.client.xautoclaim(
+      ...([this.keys.reports, group, this.name, abandonedMs, '0', 'COUNT', requestsMax] as const),
+    );
+    return ((reply[1] ?? []) as (Entry | null)[]).filter((entry): entry is Entry => entry !== null);
+  }
+
+  private async answerAll(entries: readonly Entry[]): Promise<void> {
+    if (entries.length === 0) return;
+    const requests = entries.flatMap(([, fields]) => parse(fields) ?? []);
+    await Promise.all([this.answerReads(requests), this.announce(requests)]);
+    const ids = entries.map(([id]) => id);
+    await Promise.all([
+      this.redis.client.xack(this.keys.reports, group, ...ids),
+      this.redis.client.xdel(this.keys.reports, ...ids),
+    ]);
+  }
+
+  private async answerReads(requests: readonly ReportRequest[]): Promise<void> {
+    const reads = requests.filter((request) => request.kind === 'read');
+    if (reads.length === 0) return;
+    const reports: Report[] = [];
+    const spans = reads.map(({ userId, socketId, reports: said }) => {
+      const from = reports.length;
+      // Threads are not followed yet: such a report says nothing of the channel.
+      for (const { channelId, seq, term, threadSeq } of said) {
+        if (threadSeq === undefined) reports.push({ userId, socketId, channelId, seq, term });
+      }
+      return { from, to: reports.length };
+    });
+    let counts: (Count | null)[];
+    try {
+      counts = await this.readStatus.advance(reports);
+    } catch (error) {
+      const { code, retryAfterS } = toProblemError(error);
+      this.reports.inc({ outcome: 'refused' }, reports.length);
+      if (code === 'internal') this.appLog.error({ err: error }, 'reports were not taken');
+      const refusal = { ok: false, code, ...(retryAfterS !== null && { retryAfterMs: retryAfterS * 1000 }) };
+      await Promise.all(reads.map(({ gatewayId, id }) => this.reply(gatewayId, { id, ...refusal })));
+      return;
+    }
+    this.reports.inc({ outcome: 'taken' }, reports.length);
+    await Promise.all(
+      reads.map(({ gatewayId, id }, i) => {
+        const { from, to } = spans[i]!;
+        // Channels that are not theirs are left out of the answer, as in a query.
+        return this.reply(gatewayId, {
+          id,
+          ok: true,
+          counts: counts.slice(from, to).filter((count) => count),
+        });
+      }),
+    );
+  }
+
+  private async announce(requests: readonly ReportRequest[]): Promise<void> {
+    const notices = requests.filter((request) => request.kind === 'notice');
+    if (notices.length === 0) return;
+    // A notice may be lost; the reads beside it must not suffer from it.
+    await this.readStatus.announce(notices).catch((err: unknown) => this.appLog.debug({ err }, 'announce'));
+  }
+
+  private reply(gatewayId: string, answer: object): Promise<number> {
+    return this.redis.client.publish(this.keys.replyTopic(gatewayId), JSON.stringify(answer));
+  }
+}
+
+function parse(fields: readonly string[]): ReportRequest | null {
+  try {
+    return reportRequest.parse(JSON.parse(fields[fields.indexOf('request') + 1] ?? ''));
+  } catch {
+    return null;
+  }
+}
+
+/** RESP3 answers a map of streams, RESP2 a list of pairs. */
+function entriesOf(reply: unknown): Entry[] {
+  if (!reply) return [];
+  if (Array.isArray(reply)) return (reply as [string, Entry[]][]).flatMap(([, entries]) => entries);
+  return Object.values(reply as Record<string, Entry[]>).flat();
+}
