@@ -1,0 +1,256 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { startRedis, type RedisInstance } from '@tidemark/engines';
+import { Redis } from 'ioredis';
+import { Keys } from '../keys.js';
+import { applyEvents, type EventFact } from './apply-events.js';
+import { beginEpoch } from './begin-epoch.js';
+import { countUnread } from './count-unread.js';
+import { incrementCounters } from './increment-counters.js';
+import { installChannel } from './install-channel.js';
+import { installCursors } from './install-cursors.js';
+import { mergeCursors, type CursorEntry } from './merge-cursors.js';
+import { readCursors } from './read-cursors.js';
+import { readDirty } from './read-dirty.js';
+import { settleDirty } from './settle-dirty.js';
+
+const folder = __dirname;
+const luaFiles = readdirSync(folder).filter((file) => file.endsWith('.lua'));
+
+describe('every script', () => {
+  it.each(luaFiles)('%s says in its header each KEYS and ARGV that its body uses, and no other', (file) => {
+    const [, header = '', body = ''] = /^--\[\[([\s\S]*?)\]\]([\s\S]*)$/.exec(
+      readFileSync(`${folder}/${file}`, 'utf8'),
+    )!;
+    expect(header).toMatch(/Why a script:/);
+    expect(header).toMatch(/Returns /);
+    for (const name of ['KEYS', 'ARGV']) {
+      const used = new Set(
+        [...body.matchAll(new RegExp(`${name}\\[(\\d+)\\]`, 'g'))].map(([, n]) => Number(n)),
+      );
+      const said = new Set(
+        [...header.matchAll(new RegExp(`${name}\\[(\\d+)\\]`, 'g'))].map(([, n]) => Number(n)),
+      );
+      expect({ name, unsaid: [...used].filter((n) => !said.has(n)) }).toEqual({ name, unsaid: [] });
+      expect({ name, unused: [...said].filter((n) => !used.has(n)) }).toEqual({ name, unused: [] });
+      // What is indexed by a computed place is said as a pattern, or as so many an entry.
+      if (new RegExp(`${name}\\[[^\\d\\]]`).test(body)) {
+        expect(header).toMatch(new RegExp(`${name}(\\[\\d*i|\\[\\d+\\.\\.\\]|, \\w+ an entry)`));
+      }
+    }
+  });
+});
+
+describe('the scripts', () => {
+  const keys = new Keys(4);
+  const logEpoch = 'log.1';
+  let instance: RedisInstance;
+  let redis: Redis;
+  beforeAll(async () => {
+    instance = await startRedis({});
+    redis = new Redis(instance.url);
+  });
+  beforeEach(async () => {
+    await redis.flushall();
+    for (const shardName of keys.shardNames()) {
+      await beginEpoch(redis, keys, { shardName, epoch: '1', replicationId: 'r' });
+    }
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await instance.stop();
+    await instance.remove();
+  });
+
+  const created = (seq: number, author: string, more: Partial<EventFact> = {}): EventFact => ({
+    ...{ s: seq, o: seq, t: 'message.created', m: seq, a: author, c: 1, p: [], q: [], e: 0, f: 0, ...more },
+  });
+  const apply = (facts: EventFact[], windowEvents = 1000) =>
+    applyEvents(redis, keys, {
+      ...{ channelId: '7', logEpoch, windowEvents, stream: false, facts },
+      envelopes: facts.map(({ s }) => JSON.stringify({ seq: s })),
+    });
+  const count = async (userId: string, cursor: number) =>
+    (
+      await countUnread(redis, keys, keys.channelShardName('7'), logEpoch, [
+        { channelId: '7', userId, cursor },
+      ])
+    )[0];
+  const exact = (asOfSeq: number, unread: number, mentions = 0) => ({
+    state: 'exact',
+    asOfSeq,
+    unread,
+    mentions,
+  });
+
+  describe('apply-events', () => {
+    it('applies a run once, whoever comes again with it', async () => {
+      expect(await apply([created(1, '5'), created(2, '5')])).toEqual({ outcome: 'applied', seq: 2 });
+      expect(await apply([created(1, '5'), created(2, '5')])).toEqual({ outcome: 'applied', seq: 2 });
+      expect(await apply([created(2, '5'), created(3, '6')])).toEqual({ outcome: 'applied', seq: 3 });
+      expect(await count('6', 0)).toEqual(exact(3, 2));
+      expect(await count('5', 0)).toEqual(exact(3, 1));
+    });
+
+    it('publishes what is new, and nothing twice', async () => {
+      const subscriber = redis.duplicate();
+      const heard: string[] = [];
+      subscriber.on('message', (_topic: string, text: string) => heard.push(text));
+      await subscriber.subscribe(keys.eventsTopic('7'), 'end');
+      await apply([created(1, '5')]);
+      await apply([created(1, '5'), created(2, '5')]);
+      const ended = new Promise((resolve) =>
+        subscriber.on('message', (topic) => topic === 'end' && resolve(null)),
+      );
+      await redis.publish('end', '');
+      await ended;
+      expect(heard.slice(0, 2)).toEqual(['[{"seq":1}]', '[{"seq":2}]']);
+      subscriber.disconnect();
+    });
+
+    it('refuses to leave a hole, and serves no count until what is known is applied', async () => {
+      await apply([created(1, '5')]);
+      expect(await apply([created(3, '5')])).toEqual({ outcome: 'hole', seq: 1 });
+      expect(await count('6', 0)).toEqual({ state: 'not-loaded', asOfSeq: 1 });
+      await apply([created(2, '5'), created(3, '5')]);
+      expect(await count('6', 0)).toEqual(exact(3, 3));
+    });
+
+    it('notes what is known of a channel that is not loaded, and a load must reach it', async () => {
+      expect(await apply([created(9, '5')])).toEqual({ outcome: 'absent', seq: 9 });
+      const state = {
+        channelId: '7',
+        logEpoch,
+        ordinal: 8,
+        floorSeq: 0,
+        prunedSeq: 0,
+        marks: [],
+        stream: false,
+      };
+      expect(await installChannel(redis, keys, '1', { ...state, headSeq: 8 })).toEqual({
+        outcome: 'behind',
+        seq: 9,
+      });
+      expect(await installChannel(redis, keys, '1', { ...state, headSeq: 9 })).toMatchObject({
+        outcome: 'installed',
+      });
+      expect(await count('6', 4)).toEqual(exact(9, 5));
+    });
+
+    it('takes nothing from another history or cache epoch', async () => {
+      await apply([created(1, '5'), created(2, '5')]);
+      await beginEpoch(redis, keys, {
+        shardName: keys.channelShardName('7'),
+        epoch: '2',
+        replicationId: 'r',
+      });
+      expect(await count('6', 0)).toEqual({ state: 'not-loaded', asOfSeq: 2 });
+      expect(await apply([created(3, '5')])).toEqual({ outcome: 'absent', seq: 3 });
+    });
+
+    it('counts mentions as they stand after edits and deletions', async () => {
+      await apply([created(1, '5', { p: ['6', '5'] }), created(2, '5', { e: 1 })]);
+      expect(await count('6', 0)).toEqual(exact(2, 2, 2));
+      expect(await count('5', 0)).toEqual(exact(2, 0, 0));
+      await apply([{ ...created(3, '5'), t: 'message.edited', m: 1, o: 2, p: ['8'], q: ['6', '5'] }]);
+      expect(await count('6', 0)).toEqual(exact(3, 2, 1));
+      expect(await count('8', 0)).toEqual(exact(3, 2, 2));
+      await apply([{ ...created(4, '5'), t: 'message.deleted', m: 2, o: 2, f: 1 }]);
+      expect(await count('8', 0)).toEqual(exact(4, 1, 1));
+      expect(await count('8', 1)).toEqual(exact(4, 0, 0));
+    });
+
+    it('drops old marks, and says where it no longer can count', async () => {
+      for (let seq = 1; seq <= 31; seq++) await apply([created(seq, '5')], 10);
+      expect(await count('6', 30)).toEqual(exact(31, 1));
+      expect(await count('6', 3)).toEqual({ state: 'below-marks', asOfSeq: 31 });
+      expect(await redis.zcard(keys.marks('7'))).toBeLessThanOrEqual(20);
+    });
+  });
+
+  describe('merge-cursors', () => {
+    const load = async (userId: string, cursors: { channelId: string; term: number; cursor: number }[]) => {
+      await redis.set(keys.loading(userId), 'n');
+      return installCursors(redis, keys, {
+        ...{ userId, epoch: '1', nonce: 'n' },
+        cursors: cursors.map((cursor) => ({ ...cursor, left: false, lastReadS: 0 })),
+      });
+    };
+    const merge = async (entry: Partial<CursorEntry>) =>
+      (
+        await mergeCursors(redis, keys, keys.userShardName('6'), [
+          { userId: '6', channelId: '7', verb: 'read', cursor: 0, counters: 'none', ...entry },
+        ])
+      )[0];
+
+    it('ends at the highest of many simultaneous reports', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
+      const seqs = Array.from({ length: 200 }, (_, i) => ((i * 77) % 200) + 1);
+      await Promise.all(seqs.map((cursor) => merge({ cursor })));
+      expect(await merge({ cursor: 1 })).toMatchObject({ outcome: 'kept', term: 1, cursor: 200 });
+    });
+
+    it('lets no report made before a mark-unread undo it', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 50 }]);
+      expect(await merge({ verb: 'set', term: 2, cursor: 9 })).toMatchObject({ outcome: 'moved', cursor: 9 });
+      expect(await merge({ term: 1, cursor: 60 })).toMatchObject({ outcome: 'kept', term: 2, cursor: 9 });
+      expect(await merge({ term: 2, cursor: 10 })).toMatchObject({ outcome: 'moved', term: 2, cursor: 10 });
+      expect(await merge({ verb: 'set', term: 1, cursor: 99 })).toMatchObject({
+        outcome: 'kept',
+        cursor: 10,
+      });
+    });
+
+    it('keeps who left out, until they come back under a later term', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 5 }]);
+      await merge({ verb: 'leave', term: 1 });
+      expect(await merge({ cursor: 9 })).toMatchObject({ outcome: 'not-member' });
+      expect(await merge({ verb: 'set', term: 1, cursor: 5 })).toMatchObject({ outcome: 'kept' });
+      expect(await merge({ verb: 'set', term: 2, cursor: 20 })).toMatchObject({
+        outcome: 'moved',
+        cursor: 20,
+      });
+      expect(await merge({ verb: 'leave', term: 1 })).toMatchObject({ outcome: 'kept', term: 2 });
+    });
+
+    it('makes a load begin again that a change overtook', async () => {
+      await redis.set(keys.loading('6'), 'n');
+      expect(await merge({ verb: 'set', term: 2, cursor: 20 })).toMatchObject({ outcome: 'absent' });
+      const stale = [{ channelId: '7', term: 1, left: false, cursor: 5, lastReadS: 0 }];
+      expect(await installCursors(redis, keys, { userId: '6', epoch: '1', nonce: 'n', cursors: stale })).toBe(
+        'raced',
+      );
+    });
+
+    it('unmarks only what has not changed since it was flushed', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
+      const shard = keys.userShardName('6');
+      await merge({ cursor: 3 });
+      const { epoch, dirty } = await readDirty(redis, keys, shard, 10);
+      expect({ epoch, dirty }).toMatchObject({
+        epoch: '1',
+        dirty: [{ userId: '6', channelId: '7', cursor: 3 }],
+      });
+      await merge({ cursor: 4 });
+      expect(await settleDirty(redis, keys, shard, dirty)).toMatchObject({ settled: 0 });
+      const again = await readDirty(redis, keys, shard, 10);
+      expect(await settleDirty(redis, keys, shard, again.dirty)).toMatchObject({ settled: 1 });
+      expect((await readDirty(redis, keys, shard, 10)).dirty).toEqual([]);
+    });
+
+    it('counts a run into counters once, from the cursor on, and notices one that is missing', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
+      await merge({ cursor: 2, counters: { through: 2, unread: 0, mentions: 0 } });
+      const shard = keys.userShardName('6');
+      const count = (afterSeq: number, facts: EventFact[]) =>
+        incrementCounters(redis, keys, shard, {
+          ...{ channelId: '7', afterSeq, factsJson: JSON.stringify(facts), userIds: ['6', '10'] },
+        });
+      const run = [created(3, '5', { p: ['6'] }), created(4, '6'), created(5, '5')];
+      expect(await count(2, run)).toEqual({ increments: 2, absent: ['10'], uncounted: [] });
+      expect(await count(2, run)).toMatchObject({ increments: 0 });
+      expect(await count(6, [created(7, '5')])).toMatchObject({ uncounted: ['6'] });
+      const [held] = await readCursors(redis, keys, shard, [{ userId: '6', channelIds: ['7'] }]);
+      expect(held?.[0]?.counted).toEqual({ through: 5, unread: 2, mentions: 1 });
+    });
+  });
+});
