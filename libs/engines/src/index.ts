@@ -1,9 +1,9 @@
 export { NoEngineError } from './no-engine.js';
 export { FolderInUseError } from './folder.js';
 export { freePort } from './ports.js';
-export { isAlive, markOf, type ProcessMark } from './processes.js';
+export { isAlive, markOf, type ProcessMark, signal } from './processes.js';
 export { projectFolder } from './project.js';
-export { SupervisedProcess, lastLines, type Launch } from './supervisor.js';
+export { SupervisedProcess, lastLines } from './supervisor.js';
 export { type OnProgress, waitFor, withProgress } from './wait.js';
 export { startPostgres, type PostgresInstance, type PostgresOptions } from './postgres.js';
 export { startReplica, type ReplicaInstance, type ReplicaOptions } from './replica.js';

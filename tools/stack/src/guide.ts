@@ -1,7 +1,10 @@
 import type { Community } from './community.js';
 import type { Stack } from './stack.js';
 
-/** What to try, to be pasted as it is. */
+/**
+ * What to try, to be pasted as it is. Comments stand alone and hold no quote or sign: an interactive zsh takes them
+ * for commands.
+ */
 export function guideTo(
   stack: Stack,
   community: Community | null,
@@ -11,11 +14,13 @@ export function guideTo(
   const api = services['message-api'][0]?.url;
   const gateway = services['realtime-gateway'][0]?.url;
   const reads = services['read-status-service'][0]?.url;
+  const curl = `curl -sSw '\\n'`;
   const json = `-H 'content-type: application/json'`;
   const me = `-H "authorization: Bearer $TOKEN"`;
+  const field = (name: string) => `sed 's/.*"${name}":"\\([^"]*\\)".*/\\1/'`;
   const channel = community
-    ? `CHANNEL=${community.generalId}   # ada's #general`
-    : `CHANNEL=$(curl -s ${api}/v1/channels ${me} ${json} -d '{"name":"general","visibility":"public"}' | sed 's/.*"id":"\\([0-9]*\\)".*/\\1/')`;
+    ? `CHANNEL=${community.generalId}`
+    : `CHANNEL=$(${curl} ${api}/v1/channels ${me} ${json} -d '{"name":"general","visibility":"public"}' | ${field('id')})`;
   const listener = [
     `const socket = require("socket.io-client")("${gateway}", {auth: {token: process.argv[1]}, transports: ["websocket"]})`,
     `socket.onAny((...event) => console.log(JSON.stringify(event)))`,
@@ -34,21 +39,21 @@ ${running.join('\n')}
   ${'API documentation'.padEnd(20)} ${api}/docs  ${reads}/docs
   ${'Logs'.padEnd(20)} ${folders.logs}
 
-Try it in another terminal, as ada:
+Try it in another terminal:
 
-  # a token, and a channel
-  TOKEN=$(curl -s ${api}/dev/token ${json} -d '{"user":"ada","name":"Ada"}' | sed 's/.*"token":"\\([^"]*\\)".*/\\1/')
+  # a token for ada and her channel
+  TOKEN=$(${curl} ${api}/dev/token ${json} -d '{"user":"ada","name":"Ada"}' | ${field('token')})
   ${channel}
 
-  # say something, and see what has been said
-  curl -s ${api}/v1/channels/$CHANNEL/messages ${me} ${json} -d '{"clientId":"'$(date +%s%N)'","text":"Hello from curl"}'
-  curl -s ${api}/v1/channels/$CHANNEL/messages ${me}
+  # say something and see what has been said
+  ${curl} ${api}/v1/channels/$CHANNEL/messages ${me} ${json} -d '{"clientId":"'$(date +%s%N)'","text":"Hello from curl"}'
+  ${curl} ${api}/v1/channels/$CHANNEL/messages ${me}
 
-  # what ada has not read, and reading it
-  curl -s ${reads}/v1/unread ${me}
-  curl -s -X PUT ${reads}/v1/channels/$CHANNEL/read ${me} ${json} -d '{}'
+  # what ada has not read and how she reads it
+  ${curl} ${reads}/v1/unread ${me}
+  ${curl} -X PUT ${reads}/v1/channels/$CHANNEL/read ${me} ${json} -d '{}'
 
-  # live events; say something meanwhile in a third terminal
+  # live events while you say more in a third terminal
   (cd ${quoted(folders.project)} && node -e '${listener}' "$TOKEN")
 
 Ctrl-C stops it. What was said is kept in ${folders.project}/.tidemark.

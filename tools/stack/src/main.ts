@@ -19,6 +19,7 @@ process.stderr.on('error', () => {});
 
 let stack: Stack | undefined;
 let stopping = false;
+let exitCode = 0;
 
 onStopSignal({
   first: () => {
@@ -27,13 +28,14 @@ onStopSignal({
     if (!stack) process.exit(1);
     say('\nStopping. Ctrl-C again does not wait for what is under way.');
     stack.stop().then(
-      () => process.exit(0),
+      () => process.exit(exitCode),
       (error: Error) => fail(error),
     );
   },
   second: () => {
     say('Stopping at once.');
-    void Promise.resolve(stack?.kill()).finally(() => process.exit(1));
+    exitCode = 1;
+    void stack?.kill(); // the end of the stop under way is awaited above
   },
 });
 

@@ -1,6 +1,6 @@
 import { get } from 'node:http';
 import type { ServiceName } from '@tidemark/contracts';
-import { SupervisedProcess, waitFor } from '@tidemark/engines';
+import { signal, SupervisedProcess, waitFor } from '@tidemark/engines';
 
 const READY_TIMEOUT_MS = 60_000;
 const PROBE_TIMEOUT_MS = 2_000;
@@ -89,9 +89,9 @@ export class ServiceInstance {
   }
 
   /** Resolves when the process is gone. Another one takes its place unless the stack was told not to. */
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+  async kill(name: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     await this.launching;
-    this.signal(signal);
+    this.signal(name);
     await this.process?.ended;
   }
 
@@ -123,9 +123,9 @@ export class ServiceInstance {
     return this.index === 0 ? this.name : `${this.name} ${this.index + 1}`;
   }
 
-  private signal(signal: NodeJS.Signals): void {
-    // While it runs its number is its own: the remains of a process that ended are ours to take away.
-    if (this.running) process.kill(this.pid, signal);
+  private signal(name: NodeJS.Signals): void {
+    // The number of one that has ended may be somebody else's by now.
+    if (this.running) signal(this.pid, name);
   }
 
   private async launch(): Promise<void> {

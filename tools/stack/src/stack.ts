@@ -59,9 +59,10 @@ export class Stack {
   /** For who cannot wait for a drain. Nothing that was acknowledged is lost. */
   async kill(): Promise<void> {
     const stopping = this.stop();
-    await Promise.all(
-      Object.values(this.services).flatMap((each) => each.map((instance) => instance.kill())),
-    );
+    for (const instance of Object.values(this.services).flat()) {
+      void instance.stop(); // those whose turn has not come yet: none is to be started again
+      void instance.kill();
+    }
     await stopping;
   }
 }
