@@ -8,6 +8,8 @@ import { databaseAt, databaseName, databasePrefix, dropDatabase, onServer } from
 export interface TestDatabase {
   /** Known when the file is read; the database itself is there from the first `beforeAll` on. */
   readonly url: string;
+  /** For what takes a pool, such as the oracle and the factories. */
+  readonly pool: pg.Pool;
   /** Rows of one statement; bigint columns are decimal strings, as everywhere. */
   query<Row extends pg.QueryResultRow>(sql: string, parameters?: unknown[]): Promise<Row[]>;
   /** The pools as services have them, closed after the file's last test. */
@@ -42,6 +44,7 @@ export function useDatabase(): TestDatabase {
 
   return {
     url,
+    pool,
     query: async <Row extends pg.QueryResultRow>(sql: string, parameters: unknown[] = []) =>
       (await pool.query<Row>(sql, parameters)).rows,
     open: async () => {

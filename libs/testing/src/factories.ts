@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import type { Queryable } from './oracle/recount.js';
+
+// Straight into the tables, for tests of one service: what message-api would have written, without message-api.
+// Redis is not told; it loads from the tables as it does after a loss.
+
+export interface CreatedUser {
+  id: string;
+  /** The `sub` of their tokens. */
+  externalId: string;
+  name: string;
+}
+
+/** Users with names of their own or, for a number, made-up ones; in the order asked for. */
+export async function createUsers(
+  database: Queryable,
+  names: readonly string[] | number,
+  kind: 'person' | 'bot' = 'person',
+): Promise<CreatedUser[]> {
+  const wanted = typeof names === 'number' ? Array.from({ length: names }, (_, i) => `user ${i + 1}`) : names;
+  const run = randomUUID();
+  const { rows } = await database.query<CreatedUser>(
+    `INSERT INTO users (external_id, name, kind)
+     SELECT $1 || ':' || i, name, $3 FROM unnest($2::text[]) WITH ORDINALITY AS wanted(name, i) ORDER BY i
+     RETURNING id, external_id AS "externalId", name`,
+    [run, wanted, kind],
+  );
+  return rows;
+}
+
+export async function createUser(database: Queryable, name = 'Ada'): Promise<CreatedUser> {
+  return (await createUsers(database, [name]))[0]!;
+}
+
+export interface CreatedChannel {
+  id: string;
+  headSeq: number;
+}
+
+/** A channel that its owner created (seq 1) and that the others were then added to (seq 2). */
+export async function createChannel(
+  database: Queryable,
+  {
+    ownerId,
+    memberIds = [],
+    name = 'general',
+    visibility = 'public',
+  }: { ownerId: string; memberIds?: readonly string[]; name?: string; visibility?: 'public' | 'private' },
+): Promise<CreatedChannel> {
+  const others = memberIds.filter((id) => id !== ownerId);
+  const headSeq = others.length > 0 ? 2 : 1;
+  const { rows } = await database.query<{ id: string }>(
+    `WITH channel AS (
+       INSERT INTO channels (name, visibility, head_seq, member_count) VALUES ($1, $2, $3, $4) RETURNING id
+     ), members AS (
+       INSERT INTO channel_members (channel_id, user_id, role, joined_seq, cursor_seq)
+       SELECT id, $5::bigint, 'owner', 1, 1 FROM channel
+       UNION ALL SELECT id, other, 'member', 2, 2 FROM channel, unnest($6::bigint[]) AS other
+     ), log AS (
+       INSERT INTO channel_events (channel_id, seq, ordinal, type, actor_id, at, user_ids)
+       SELECT id, 1, 0, 'channel.created', $5::bigint, now(), ARRAY[$5::bigint] FROM channel
+       UNION ALL SELECT id, 2, 0, 'member.joined', $5::bigint, now(), $6::bigint[] FROM channel WHERE $3 = 2
+     )
+     SELECT id FROM channel`,
+    [name, visibility, headSeq, others.length + 1, ownerId, others],
+  );
+  return { id: rows[0]!.id, headSeq };
+}
+
+export interface MadeUpMessage {
+  authorId: string;
+  text?: string;
+  mentions?: readonly string[];
+  mentionsAll?: boolean;
+  replyTo?: number;
+  threadSeq?: number;
+  readTo?: number;
+}
+
+/** Appends messages to a channel as one batch of sends. Their seqs, in order. */
+export async function sendMessages(
+  database: Queryable,
+  channelId: string,
+  messages: readonly MadeUpMessage[],
+): Promise<number[]> {
+  const sends = messages.map((message, i) => ({
+    idx: i,
+    author_id: message.authorId,
+    client_id: randomUUID(),
+    fingerprint: `made up ${i}`,
+    text: message.text ?? `message ${i}`,
+    mentions: message.mentions ?? [],
+    mentions_all: message.mentionsAll ?? false,
+    reply_to: message.replyTo ?? null,
+    thread_seq: message.threadSeq ?? null,
+    read_to: message.readTo ?? null,
+  }));
+  const { rows } = await database.query<{ outcome: string; seq: string }>(
+    'SELECT outcome, seq FROM append_messages($1, $2)',
+    [channelId, JSON.stringify(sends)],
+  );
+  const refused = rows.find(({ outcome }) => outcome !== 'appended');
+  if (refused) throw new Error(`A made-up message was refused: ${refused.outcome}`);
+  return rows.map(({ seq }) => Number(seq));
+}
