@@ -1,6 +1,7 @@
 import type { CreateUsers, TokenClaims } from '@tidemark/contracts';
 import { IdentityStore } from '@tidemark/runtime';
 import type { Database } from './database.js';
+import type { Query } from './read-router.js';
 
 export interface UserRow {
   id: string;
@@ -63,11 +64,11 @@ export class UsersStore extends IdentityStore {
   }
 
   /** Those of the ids that exist, by id. */
-  async byIds(ids: readonly string[]): Promise<Map<string, UserRow>> {
-    const { rows } = await this.database.query<UserRow>(
-      `SELECT ${columns} FROM users WHERE id = ANY($1::bigint[])`,
-      [ids],
-    );
+  async byIds(
+    ids: readonly string[],
+    query: Query = this.database.query.bind(this.database),
+  ): Promise<Map<string, UserRow>> {
+    const { rows } = await query<UserRow>(`SELECT ${columns} FROM users WHERE id = ANY($1::bigint[])`, [ids]);
     return new Map(rows.map((user) => [user.id, user]));
   }
 }

@@ -1,0 +1,133 @@
+import { Injectable } from '@nestjs/common';
+import type { Consistency } from '@tidemark/channel-log';
+import type { MessagePage, MessagesQuery } from '@tidemark/contracts';
+import { ReadRouter, type Query } from '@tidemark/database';
+import { Keys, readCursors, RedisConnection } from '@tidemark/redis';
+import type { Identity } from '@tidemark/runtime';
+import { Answer } from '../answer.js';
+import { ChannelAccess } from '../channels/channel-access.js';
+import type { CurrentMembership } from '../channels/channels.store.js';
+import { MessagesStore, type StoredMessage } from './messages.store.js';
+
+const NEWEST = Number.MAX_SAFE_INTEGER;
+/** A Redis that is slower than this is not waited for: PostgreSQL has a cursor too, a flush older. */
+const CURSOR_WAIT_MS = 250;
+
+/** Where a page lies: `below` of its messages under the pivot, `from` from the pivot on. */
+interface Place {
+  pivot: number;
+  below: number;
+  from: number;
+}
+
+/** Pages of history, of a channel or of one thread. */
+@Injectable()
+export class HistoryService {
+  constructor(
+    private readonly access: ChannelAccess,
+    private readonly reads: ReadRouter,
+    private readonly messages: MessagesStore,
+    private readonly redis: RedisConnection,
+    private readonly keys: Keys,
+  ) {}
+
+  async list(
+    me: Identity,
+    channelId: string,
+    wanted: MessagesQuery,
+    consistency: Consistency | null,
+  ): Promise<Answer<MessagePage>> {
+    const { threadSeq, limit } = wanted;
+    const { membership } = await this.access.enter(channelId, me);
+    const cursor =
+      wanted.around === 'first-unread' && membership ? await this.cursorOf(me, channelId, membership) : null;
+
+    const routed = await this.reads.read(consistency, async (query) => {
+      const place = await this.placeOf(query, me, channelId, wanted, cursor);
+      const { pivot, below, from } = place;
+      // One more than is shown on either side says whether there is more.
+      const belowMax = place.from === 0 ? below + 1 : limit + 1;
+      const stored = await this.messages.window(query, {
+        ...{ channelId, threadSeq, pivot },
+        belowMax: below === 0 ? 1 : belowMax,
+        fromMax: from === 0 ? (pivot === NEWEST ? 0 : 1) : limit + 1,
+      });
+      return { place, stored };
+    });
+    const { place, stored } = routed.result;
+    const page = cutPage(stored, place, limit);
+    const headSeq = stored[0]?.headSeq;
+    return Answer.of(
+      { ...routed, result: page },
+      headSeq === undefined ? undefined : { channelId, seq: headSeq },
+    );
+  }
+
+  private async placeOf(
+    query: Query,
+    me: Identity,
+    channelId: string,
+    { before, after, around, threadSeq, limit }: MessagesQuery,
+    cursor: number | null,
+  ): Promise<Place> {
+    const half = Math.floor(limit / 2);
+    if (before !== undefined) return { pivot: before, below: limit, from: 0 };
+    if (after !== undefined) return { pivot: after + 1, below: 0, from: limit };
+    if (typeof around === 'number') return { pivot: around, below: half, from: limit - half };
+    if (around === 'first-unread' && cursor !== null) {
+      const pivot = await this.messages.firstUnread(query, {
+        channelId,
+        userId: me.userId,
+        cursor,
+        threadSeq,
+      });
+      if (pivot !== null) return { pivot, below: half, from: limit - half };
+    }
+    return { pivot: NEWEST, below: limit, from: 0 };
+  }
+
+  /** The newest that is known of my cursor: Redis is ahead of PostgreSQL by a flush, or away, or not loaded. */
+  private async cursorOf(me: Identity, channelId: string, stored: CurrentMembership): Promise<number> {
+    const held = await this.heldCursor(me.userId, channelId);
+    if (!held || held.term < stored.term) return stored.cursor;
+    return held.term > stored.term ? held.cursor : Math.max(held.cursor, stored.cursor);
+  }
+
+  private async heldCursor(
+    userId: string,
+    channelId: string,
+  ): Promise<{ term: number; cursor: number } | null> {
+    if (!this.redis.available) return null;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<null>((resolve) => (timer = setTimeout(resolve, CURSOR_WAIT_MS, null)));
+    const shardName = this.keys.userShardName(userId);
+    const asked = readCursors(this.redis.client, this.keys, shardName, [{ userId, channelIds: [channelId] }]);
+    try {
+      // Whatever is wrong with Redis, history is served.
+      const answers = await Promise.race([asked.catch(() => null), late]);
+      return answers?.[0]?.[0] ?? null;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Of what was found on both sides of the pivot, `limit` messages: a side that is short leaves its room to the other. */
+function cutPage(
+  stored: readonly StoredMessage[],
+  { pivot, below, from }: Place,
+  limit: number,
+): MessagePage {
+  const messages = stored.map(({ message }) => message);
+  const firstFrom = messages.findIndex(({ seq }) => seq >= pivot);
+  const belowCount = firstFrom === -1 ? messages.length : firstFrom;
+  const fromCount = messages.length - belowCount;
+  const isAround = below > 0 && from > 0;
+  const shownBelow = Math.min(belowCount, isAround ? Math.max(below, limit - fromCount) : below);
+  const shownFrom = Math.min(fromCount, isAround ? limit - shownBelow : from);
+  return {
+    items: messages.slice(belowCount - shownBelow, belowCount + shownFrom),
+    hasBefore: belowCount > shownBelow,
+    hasAfter: fromCount > shownFrom,
+  };
+}

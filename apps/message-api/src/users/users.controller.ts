@@ -1,0 +1,32 @@
+import { Controller, Get, HttpCode, Post } from '@nestjs/common';
+import type { Consistency } from '@tidemark/channel-log';
+import { createUsers, type CreatedUsers, type CreateUsers, routes, type User } from '@tidemark/contracts';
+import { AdminOnly, CurrentUser, type Identity, ZBody, ZParams } from '@tidemark/runtime';
+import { HeldTo, type Answer } from '../answer.js';
+import { UsersService } from './users.service.js';
+
+@Controller('v1')
+export class UsersController {
+  constructor(private readonly users: UsersService) {}
+
+  @Get('me')
+  me(@CurrentUser() me: Identity): Promise<Answer<User>> {
+    // From the primary: this very request may have created me.
+    return this.users.get(me.userId, null);
+  }
+
+  @Get('users/:id')
+  get(
+    @ZParams(routes.getUser.params) { id }: { id: string },
+    @HeldTo() consistency: Consistency | null,
+  ): Promise<Answer<User>> {
+    return this.users.get(id, consistency);
+  }
+
+  @AdminOnly()
+  @Post('users')
+  @HttpCode(200)
+  create(@ZBody(createUsers) { users }: CreateUsers): Promise<Answer<CreatedUsers>> {
+    return this.users.upsert(users);
+  }
+}
