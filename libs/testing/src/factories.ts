@@ -37,7 +37,7 @@ export interface CreatedChannel {
   headSeq: number;
 }
 
-/** A channel that its owner created (seq 1) and that the others were then added to (seq 2). */
+/** A channel that its owner created (seq 1) and entered (2), and that the others were then added to (3). */
 export async function createChannel(
   database: Queryable,
   {
@@ -48,18 +48,19 @@ export async function createChannel(
   }: { ownerId: string; memberIds?: readonly string[]; name?: string; visibility?: 'public' | 'private' },
 ): Promise<CreatedChannel> {
   const others = memberIds.filter((id) => id !== ownerId);
-  const headSeq = others.length > 0 ? 2 : 1;
+  const headSeq = others.length > 0 ? 3 : 2;
   const { rows } = await database.query<{ id: string }>(
     `WITH channel AS (
        INSERT INTO channels (name, visibility, head_seq, member_count) VALUES ($1, $2, $3, $4) RETURNING id
      ), members AS (
-       INSERT INTO channel_members (channel_id, user_id, role, joined_seq, cursor_seq)
-       SELECT id, $5::bigint, 'owner', 1, 1 FROM channel
-       UNION ALL SELECT id, other, 'member', 2, 2 FROM channel, unnest($6::bigint[]) AS other
+       INSERT INTO channel_members (channel_id, user_id, role, joined_seq, cursor_seq, counted_seq)
+       SELECT id, $5::bigint, 'owner', 2, 2, 2 FROM channel
+       UNION ALL SELECT id, other, 'member', 3, 3, 3 FROM channel, unnest($6::bigint[]) AS other
      ), log AS (
        INSERT INTO channel_events (channel_id, seq, ordinal, type, actor_id, at, user_ids)
-       SELECT id, 1, 0, 'channel.created', $5::bigint, now(), ARRAY[$5::bigint] FROM channel
-       UNION ALL SELECT id, 2, 0, 'member.joined', $5::bigint, now(), $6::bigint[] FROM channel WHERE $3 = 2
+       SELECT id, 1, 0, 'channel.created', $5::bigint, now(), NULL::bigint[] FROM channel
+       UNION ALL SELECT id, 2, 0, 'member.joined', $5::bigint, now(), ARRAY[$5::bigint] FROM channel
+       UNION ALL SELECT id, 3, 0, 'member.joined', $5::bigint, now(), $6::bigint[] FROM channel WHERE $3 = 3
      )
      SELECT id FROM channel`,
     [name, visibility, headSeq, others.length + 1, ownerId, others],

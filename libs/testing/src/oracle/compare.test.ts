@@ -34,8 +34,8 @@ describe('the oracle at rest', () => {
     ({ id: channelId } = await createChannel(database.pool, { ownerId: ada, memberIds: [bob] }));
     await sendMessages(database.pool, channelId, [{ authorId: ada }, { authorId: ada, mentions: [bob] }]);
     ledger = new CursorLedger();
-    ledger.joined({ userId: ada, channelId }, 1);
-    ledger.joined({ userId: bob, channelId }, 2);
+    ledger.joined({ userId: ada, channelId }, 2);
+    ledger.joined({ userId: bob, channelId }, 3);
 
     const shards = keys.shardNames();
     await Promise.all(
@@ -66,8 +66,8 @@ describe('the oracle at rest', () => {
     database.query('UPDATE channel_members SET cursor_seq = $1 WHERE user_id = $2', [cursor, userId]);
 
   it('finds nothing where nothing is wrong', async () => {
-    await read(bob, 3);
-    ledger.read({ userId: bob, channelId }, { term: 1, cursor: 3 });
+    await read(bob, 4);
+    ledger.read({ userId: bob, channelId }, { term: 1, cursor: 4 });
     expect(await differences()).toEqual([]);
   });
 
@@ -80,7 +80,7 @@ describe('the oracle at rest', () => {
 
   it('allows a loss of Redis to take an acknowledged read back to what was flushed', async () => {
     ledger.read({ userId: bob, channelId }, { term: 1, cursor: 4 });
-    ledger.afterLoss([{ userId: bob, channelId, term: 1, cursor: 2 }]);
+    ledger.afterLoss([{ userId: bob, channelId, term: 1, cursor: 3 }]);
     expect(await differences()).toMatchObject([{ kind: 'lost-acknowledgement', allowed: true }]);
   });
 
@@ -90,32 +90,32 @@ describe('the oracle at rest', () => {
   });
 
   it('finds a Redis that has another cursor than PostgreSQL', async () => {
-    await read(bob, 4, 2);
+    await read(bob, 5, 3);
     expect(await differences({ ledger: undefined })).toMatchObject([
       {
         userId: bob,
         kind: 'cursor',
         place: 'redis',
-        expected: 'term 1, cursor 2',
-        found: 'term 1, cursor 4',
+        expected: 'term 1, cursor 3',
+        found: 'term 1, cursor 5',
       },
     ]);
   });
 
   it('finds a count in Redis that is not what the messages say', async () => {
-    await redis.client.zrem(keys.marks(channelId), `m:${bob}:000000000004`);
+    await redis.client.zrem(keys.marks(channelId), `m:${bob}:000000000005`);
     expect(await differences()).toMatchObject([
       { userId: bob, kind: 'mentions', place: 'redis', expected: 1, found: 0 },
     ]);
   });
 
   it('finds counters that stopped before the head', async () => {
-    await database.query('UPDATE channel_members SET counted_seq = 4, unread_count = 2 WHERE user_id = $1', [
+    await database.query('UPDATE channel_members SET counted_seq = 5, unread_count = 2 WHERE user_id = $1', [
       bob,
     ]);
-    await database.query('UPDATE channel_members SET counted_seq = 3 WHERE user_id = $1', [ada]);
+    await database.query('UPDATE channel_members SET counted_seq = 4 WHERE user_id = $1', [ada]);
     expect(await differences({ strategy: 'write-behind' })).toMatchObject([
-      { userId: ada, kind: 'counted-seq', expected: 4, found: 3 },
+      { userId: ada, kind: 'counted-seq', expected: 5, found: 4 },
       { userId: bob, kind: 'mentions', place: 'postgres', expected: 1, found: 0 },
     ]);
   });
@@ -123,7 +123,7 @@ describe('the oracle at rest', () => {
   it('finds who is in without having joined', async () => {
     const [eve = ''] = (await createUsers(database.pool, ['Eve'])).map(({ id }) => id);
     await database.query(
-      'INSERT INTO channel_members (channel_id, user_id, joined_seq, cursor_seq) VALUES ($1, $2, 4, 4)',
+      'INSERT INTO channel_members (channel_id, user_id, joined_seq, cursor_seq) VALUES ($1, $2, 5, 5)',
       [channelId, eve],
     );
     expect(await differences()).toMatchObject([
@@ -133,11 +133,11 @@ describe('the oracle at rest', () => {
 
   it('finds an answer over HTTP that is not exact, or whose total is not the sum', async () => {
     const item = (cursor: number, unread: number, mentions: number): Count => ({
-      ...{ channelId, term: 1, cursor, unread, mentions, asOfSeq: 4, lastReadAt: null },
+      ...{ channelId, term: 1, cursor, unread, mentions, asOfSeq: 5, lastReadAt: null },
     });
     const answers: Record<string, Unread> = {
-      [ada]: { total: 0, channels: 0, threads: 0, mentions: 0, items: [item(1, 0, 0)] },
-      [bob]: { total: 2, channels: 2, threads: 0, mentions: 1, items: [item(2, 1, 1)] },
+      [ada]: { total: 0, channels: 0, threads: 0, mentions: 0, items: [item(2, 0, 0)] },
+      [bob]: { total: 2, channels: 2, threads: 0, mentions: 1, items: [item(3, 1, 1)] },
     };
     expect(await differences({ askUnread: async (userId) => answers[userId]! })).toMatchObject([
       { userId: bob, kind: 'unread', place: 'http', expected: 2, found: 1 },
@@ -147,24 +147,24 @@ describe('the oracle at rest', () => {
 
   it('holds an answer given under load to the log as of its own seq', async () => {
     const replay = await LogReplay.ofChannel(database.pool, channelId);
-    const answer = { channelId, term: 1, cursor: 2, asOfSeq: 3, unread: 1, mentions: 0 };
+    const answer = { channelId, term: 1, cursor: 3, asOfSeq: 4, unread: 1, mentions: 0 };
     expect(checkAnswer(replay, bob, answer)).toEqual([]);
-    expect(checkAnswer(replay, bob, { ...answer, asOfSeq: 4 })).toMatchObject([
+    expect(checkAnswer(replay, bob, { ...answer, asOfSeq: 5 })).toMatchObject([
       { kind: 'unread', expected: 2, found: 1 },
       { kind: 'mentions', expected: 1, found: 0 },
     ]);
-    expect(checkAnswer(replay, bob, { ...answer, asOfSeq: 5 })).toMatchObject([{ kind: 'counted-seq' }]);
+    expect(checkAnswer(replay, bob, { ...answer, asOfSeq: 6 })).toMatchObject([{ kind: 'counted-seq' }]);
   });
 
   it('rests only when nothing is dirty, waiting or not applied', async () => {
     const system = { database: database.pool, redis: redis.client, keys };
     await waitForRest(system, { everyMs: 1 });
-    await read(bob, 3);
+    await read(bob, 4);
     await redis.client.xadd(keys.reports, '*', 'a', 'b');
     await sendMessages(database.pool, channelId, [{ authorId: ada }]);
     expect(await unrest(database.pool, redis.client, keys)).toEqual([
       '1 read reports are waiting',
-      `channel ${channelId} is applied to 4 of 5`,
+      `channel ${channelId} is applied to 5 of 6`,
       `1 members of ${keys.userShardName(bob)} are dirty`,
     ]);
     await expect(waitForRest(system, { timeoutMs: 20, everyMs: 5 })).rejects.toThrow('does not come to rest');

@@ -90,12 +90,12 @@ describe('the two ways of counting', () => {
     await take({ do: 'delete', which: 0 }, channel.id, users, sent);
 
     const replay = await LogReplay.ofChannel(database.pool, channel.id);
-    const asOf = (asOfSeq: number) => replay.count({ userId: bob, cursor: 2, asOfSeq });
-    expect([2, 3, 4, 5].map(asOf)).toEqual([
-      { asOfSeq: 2, unread: 0, mentions: 0 },
-      { asOfSeq: 3, unread: 1, mentions: 1 },
-      { asOfSeq: 4, unread: 1, mentions: 0 },
-      { asOfSeq: 5, unread: 0, mentions: 0 },
+    const asOf = (asOfSeq: number) => replay.count({ userId: bob, cursor: 3, asOfSeq });
+    expect([3, 4, 5, 6].map(asOf)).toEqual([
+      { asOfSeq: 3, unread: 0, mentions: 0 },
+      { asOfSeq: 4, unread: 1, mentions: 1 },
+      { asOfSeq: 5, unread: 1, mentions: 0 },
+      { asOfSeq: 6, unread: 0, mentions: 0 },
     ]);
   });
 
