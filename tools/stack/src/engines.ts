@@ -13,6 +13,7 @@ import {
   withProgress,
 } from '@tidemark/engines';
 import { StackOptionsError, type StackOptions } from './options.js';
+import { refuseUnreachable } from './reach.js';
 
 /** Below the ports that the kernel gives to outgoing connections. */
 const PREFERRED_PORTS = { postgres: 15_432, redis: 16_379 };
@@ -24,6 +25,7 @@ export interface StackEngines {
   databaseUrl: string;
   replicaUrls: string[];
   redisUrls: string[];
+  isCluster: boolean;
   /** Null where it was given, or runs in a container. */
   postgres: PostgresInstance | null;
   replicas: ReplicaInstance[];
@@ -46,6 +48,12 @@ export async function bringUpEngines(
   const stop = async () => {
     for (const engine of started.reverse().splice(0)) await engine.stop();
   };
+  await refuseUnreachable({
+    DATABASE_URL: [options.databaseUrl],
+    REPLICA_URLS: options.replicaUrls,
+    REDIS_URL: [options.redisUrl],
+    REDIS_CLUSTER_URLS: options.redisClusterUrls,
+  });
   try {
     const { onProgress, durable = true, pgReplicas = 0, replicaLagMs } = options;
     const temporary = dataDir === undefined;
@@ -59,9 +67,10 @@ export async function bringUpEngines(
       redisCluster = await startRedisCluster({ ...kept, dataDir: dataDir && join(dataDir, 'redis-cluster') });
       started.push(stopOf(redisCluster));
     }
+    const clusterUrls = redisCluster?.urls ?? options.redisClusterUrls;
+    const redisUrl = clusterUrls?.[0] ?? options.redisUrl;
     // A Redis that misses a run of its database knows less than it believes.
-    if (dataDir && (redisCluster || options.redisUrl))
-      rmSync(join(dataDir, 'redis'), { recursive: true, force: true });
+    if (dataDir && redisUrl) rmSync(join(dataDir, 'redis'), { recursive: true, force: true });
 
     const port = async (engine: keyof typeof PREFERRED_PORTS) =>
       options.preferredPorts ? await freePort(PREFERRED_PORTS[engine]) : undefined;
@@ -69,7 +78,7 @@ export async function bringUpEngines(
       ...kept,
       mode: options.engines,
       databaseUrl: options.databaseUrl,
-      redisUrl: redisCluster?.urls[0] ?? options.redisUrl,
+      redisUrl,
       dataDir,
       durable,
       postgres: { port: await port('postgres') },
@@ -84,10 +93,9 @@ export async function bringUpEngines(
     for (let number = 1; number <= pgReplicas; number++) {
       if (!engines.postgres)
         throw new StackOptionsError('replicas need a PostgreSQL that is not in a container');
-      const folder = dataDir && join(dataDir, `postgres-replica-${number}`);
       const replica = await startReplica(engines.postgres, {
         ...kept,
-        dataDir: folder,
+        dataDir: dataDir && join(dataDir, `postgres-replica-${number}`),
         applyDelayMs: replicaLagMs,
       });
       replicas.push(replica);
@@ -96,7 +104,8 @@ export async function bringUpEngines(
     return {
       databaseUrl: engines.databaseUrl,
       replicaUrls: [...(options.replicaUrls ?? []), ...replicas.map(({ url }) => url)],
-      redisUrls: redisCluster?.urls ?? [engines.redisUrl],
+      redisUrls: clusterUrls ?? [engines.redisUrl],
+      isCluster: clusterUrls !== undefined,
       postgres: engines.postgres ?? null,
       replicas,
       redis: engines.redis ?? null,

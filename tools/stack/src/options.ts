@@ -14,6 +14,7 @@ export interface StackOptions {
   databaseUrl?: string;
   replicaUrls?: string[];
   redisUrl?: string;
+  redisClusterUrls?: string[];
   /** Whether engines may be containers: TEST_STACK. */
   engines?: StackMode;
   /** One that is kept in `dataDir` by default. */
@@ -51,13 +52,16 @@ export const INSTANCES_MAX = 16;
 export const REPLICAS_MAX = 8;
 
 export function refuseContradictions(options: StackOptions): void {
-  const { databaseUrl, redisUrl, redisCluster, pgReplicas = 0, replicaLagMs = 0, replicaUrls = [] } = options;
+  const { databaseUrl, redisUrl, redisClusterUrls, redisCluster } = options;
+  const { pgReplicas = 0, replicaLagMs = 0, replicaUrls = [] } = options;
   const refuse = (why: string) => {
     throw new StackOptionsError(why);
   };
   if (databaseUrl && pgReplicas > 0) refuse('replicas are made of our own PostgreSQL: unset DATABASE_URL');
   if (!databaseUrl && replicaUrls.length > 0)
     refuse('REPLICA_URLS are replicas of DATABASE_URL, which is not set');
-  if (redisUrl && redisCluster) refuse('a Redis Cluster of our own takes the place of REDIS_URL: unset that');
+  if (redisUrl && redisClusterUrls) refuse('REDIS_CLUSTER_URLS cannot be set beside REDIS_URL');
+  if (redisCluster && (redisUrl || redisClusterUrls))
+    refuse('a Redis Cluster of our own takes the place of the one in the environment: unset that');
   if (replicaLagMs > 0 && pgReplicas === 0) refuse('a replica lag needs at least one replica');
 }

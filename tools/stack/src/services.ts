@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { serviceNames, type ServiceName } from '@tidemark/contracts';
 import { freePort, lastLines, projectFolder, withProgress } from '@tidemark/engines';
 import type { StackOptions } from './options.js';
+import { isServed } from './reach.js';
 import { ServiceInstance, type ServiceLaunch } from './service-instance.js';
 
 const PREFERRED_PORT: Record<ServiceName, number> = {
@@ -119,12 +119,4 @@ async function startOne(services: Services, launch: ServiceLaunch): Promise<void
       throw new Error([`${launch.name} did not start: ${(error as Error).message}`, said].join('\n').trim());
     }
   }
-}
-
-function isServed(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port });
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
 }

@@ -109,7 +109,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       addresses: {
         DATABASE_URL: databaseUrl,
         ...(replicaUrls.length > 0 && { REPLICA_URLS: replicaUrls.join(',') }),
-        [options.redisCluster ? 'REDIS_CLUSTER_URLS' : 'REDIS_URL']: redisUrls.join(','),
+        [engines.isCluster ? 'REDIS_CLUSTER_URLS' : 'REDIS_URL']: redisUrls.join(','),
         ...(options.env?.['JWKS_URL'] === undefined && { JWT_SECRET: jwtSecret }),
       },
       logDir: folder.logs,
