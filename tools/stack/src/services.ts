@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serviceNames, type ServiceName } from '@tidemark/contracts';
 import { freePort, lastLines, projectFolder, withProgress } from '@tidemark/engines';
@@ -96,9 +95,7 @@ function logFileOf(
 ): string | null {
   if (log === 'inherit') return null;
   if (log === 'none') return '/dev/null';
-  const path = join(logDir, `${name}-${index + 1}.log`);
-  writeFileSync(path, ''); // one session's output, so that it does not grow for ever
-  return path;
+  return join(logDir, `${name}-${index + 1}.log`);
 }
 
 async function startOne(services: Services, launch: ServiceLaunch): Promise<void> {

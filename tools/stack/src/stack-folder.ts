@@ -37,8 +37,11 @@ export class StackFolder {
       path ?? mkdtempSync(join(tmpdir(), 'tidemark-stack-')),
       path === undefined,
     );
-    mkdirSync(folder.logs, { recursive: true });
+    mkdirSync(folder.path, { recursive: true });
     folder.lock();
+    // Of this session alone: an earlier one may have had more instances.
+    rmSync(folder.logs, { recursive: true, force: true });
+    mkdirSync(folder.logs);
     return folder;
   }
 
