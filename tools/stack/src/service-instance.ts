@@ -2,7 +2,7 @@ import { get } from 'node:http';
 import type { ServiceName } from '@tidemark/contracts';
 import { signal, SupervisedProcess, waitFor } from '@tidemark/engines';
 
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 120_000;
 const PROBE_TIMEOUT_MS = 2_000;
 /** A service bounds its own drain by DRAIN_MS; this is for one that hangs. */
 const HANGING_MS = 5_000;
