@@ -89,7 +89,9 @@ local function merge(i)
 
   if not held or left then return { 'not-member', 0, 0, 0 } end
   if verb == 'touch' then
-    mark()
+    -- Where it is dirty already, by another mark: a flush that has read the member must not settle this.
+    local member = user .. ':' .. channel
+    if redis.call('ZADD', KEYS[2], 'NX', nowMs, member) == 0 then redis.call('ZINCRBY', KEYS[2], 1, member) end
     return kept
   end
   if term and term > heldTerm then return { 'newer-term', heldTerm, heldCursor, lastRead } end

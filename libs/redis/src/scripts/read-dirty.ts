@@ -5,10 +5,13 @@ import { Script } from './script.js';
 
 const script = new Script('read-dirty.lua');
 
+/** Members a call: some milliseconds of Redis, however large a flush is. */
+export const dirtyMembersMax = 500;
+
 export interface DirtyCursor {
   userId: string;
   channelId: string;
-  /** 0: no such membership is held. */
+  /** 0: no such membership is held. Negative: it has ended. */
   term: number;
   cursor: number;
   lastReadS: number;
@@ -16,7 +19,11 @@ export interface DirtyCursor {
   through: number;
   unread: number;
   mentions: number;
+  /** The mark it was dirty with: another one now means that something happened since. */
+  mark: string;
 }
+
+type Values = [number, number, number, number, number, number, string];
 
 /** Up to `limit` dirty members of a shard, the longest dirty first, and the cache epoch that they are of. */
 export async function readDirty(
@@ -25,25 +32,33 @@ export async function readDirty(
   shardName: string,
   limit: number,
 ): Promise<{ epoch: string; dirty: DirtyCursor[] }> {
-  const members = (await redis.zrange(keys.dirty(shardName), '0', String(limit - 1))).map((member) => {
-    const [userId = '', channelId = ''] = member.split(':');
-    return { userId, channelId };
-  });
-  const reply = await script.run<
-    [string, ...[number, number, number, number, number, number][]] | 'no-epoch'
-  >(
-    redis,
-    [
-      keys.epoch(shardName),
-      ...members.flatMap(({ userId }) => [keys.cursors(userId), keys.counters(userId)]),
-    ],
-    members.map(({ channelId }) => channelId),
-  );
-  if (reply === 'no-epoch') throw new NoEpochError(shardName);
-  const [epoch, ...values] = reply;
-  const dirty = values.map(([term, cursor, lastReadS, through, unread, mentions], i) => ({
-    ...members[i]!,
-    ...{ term, cursor, lastReadS, through, unread, mentions },
-  }));
-  return { epoch, dirty };
+  const members = await redis.zrange(keys.dirty(shardName), '0', String(limit - 1));
+  const dirty: DirtyCursor[] = [];
+  let epoch: string | undefined;
+  // Once at the least: also where nothing is dirty, a missing epoch is noticed.
+  for (let from = 0; from === 0 || from < members.length; from += dirtyMembersMax) {
+    const chunk = members.slice(from, from + dirtyMembersMax);
+    const named = chunk.map((member) => {
+      const [userId = '', channelId = ''] = member.split(':');
+      return { userId, channelId };
+    });
+    const reply = await script.run<[string, ...Values[]] | 'no-epoch'>(
+      redis,
+      [
+        keys.epoch(shardName),
+        keys.dirty(shardName),
+        ...named.flatMap(({ userId }) => [keys.cursors(userId), keys.counters(userId)]),
+      ],
+      chunk,
+    );
+    if (reply === 'no-epoch') throw new NoEpochError(shardName);
+    const [epochOfChunk, ...values] = reply;
+    epoch ??= epochOfChunk;
+    // What is read under one epoch can only be flushed under it: the rest is for the next flush.
+    if (epochOfChunk !== epoch) break;
+    values.forEach(([term, cursor, lastReadS, through, unread, mentions, mark], i) =>
+      dirty.push({ ...named[i]!, term, cursor, lastReadS, through, unread, mentions, mark }),
+    );
+  }
+  return { epoch: epoch!, dirty };
 }

@@ -1,5 +1,6 @@
 --[[
-  Unmarks what was flushed, unless it has changed since it was read.
+  Unmarks what was flushed, unless it has changed or was touched since it was read. What has changed stays dirty,
+  from now on: what came before is flushed.
 
   Why a script: a report between comparing and removing would be left clean, and so never flushed.
 
@@ -8,29 +9,33 @@
   KEYS[2i+1] cursors   hash    {u<shard>}:cursors:<user>   of the i-th flushed member
   KEYS[2i+2] counters  hash    {u<shard>}:counters:<user>
 
-  ARGV, five an entry: user, channel, term, cursor, through as they were flushed
+  ARGV, six an entry: user, channel, term, cursor, through as they were flushed, mark as it was read
 
-  Returns  { how many were unmarked, the oldest mark among them in ms or 0, now in ms }
+  Returns  { how many were unmarked, the oldest mark among all of them in ms or 0, now in ms }
 ]]
 local epoch = redis.call('GET', KEYS[1])
+local time = redis.call('TIME')
+local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local settled, oldest = 0, 0
-for i = 1, #ARGV / 5 do
-  local at = 5 * (i - 1)
-  local user, channel = ARGV[at + 1], ARGV[at + 2]
-  local loadedUnder, held = unpack(redis.call('HMGET', KEYS[2 * i + 1], '0', channel))
-  local counted = redis.call('HGET', KEYS[2 * i + 2], channel)
-  local term, cursor, through = 0, 0, -1
-  if held and loadedUnder == epoch then term, cursor = cmsgpack.unpack(held) end
-  if counted then through = cmsgpack.unpack(counted) end
-  if term == tonumber(ARGV[at + 3]) and cursor == tonumber(ARGV[at + 4]) and through == tonumber(ARGV[at + 5]) then
-    local member = user .. ':' .. channel
-    local since = tonumber(redis.call('ZSCORE', KEYS[2], member))
-    if since then
+for i = 1, #ARGV / 6 do
+  local at = 6 * (i - 1)
+  local user, channel, mark = ARGV[at + 1], ARGV[at + 2], ARGV[at + 6]
+  local member = user .. ':' .. channel
+  -- Another mark: touched, or settled and dirty anew. Whoever reads it next sees what this flush could not.
+  if redis.call('ZSCORE', KEYS[2], member) == mark then
+    local loadedUnder, held = unpack(redis.call('HMGET', KEYS[2 * i + 1], '0', channel))
+    local counted = redis.call('HGET', KEYS[2 * i + 2], channel)
+    local term, cursor, through = 0, 0, -1
+    if held and loadedUnder == epoch then term, cursor = cmsgpack.unpack(held) end
+    if counted then through = cmsgpack.unpack(counted) end
+    local since = tonumber(mark)
+    if oldest == 0 or since < oldest then oldest = since end
+    if term == tonumber(ARGV[at + 3]) and cursor == tonumber(ARGV[at + 4]) and through == tonumber(ARGV[at + 5]) then
       redis.call('ZREM', KEYS[2], member)
       settled = settled + 1
-      if oldest == 0 or since < oldest then oldest = since end
+    else
+      redis.call('ZADD', KEYS[2], nowMs, member)
     end
   end
 end
-local time = redis.call('TIME')
-return { settled, oldest, tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) }
+return { settled, oldest, nowMs }

@@ -1,6 +1,6 @@
 import type { RedisClient } from '../client.js';
 import type { Keys } from '../keys.js';
-import type { DirtyCursor } from './read-dirty.js';
+import { dirtyMembersMax, type DirtyCursor } from './read-dirty.js';
 import { Script } from './script.js';
 
 const script = new Script('settle-dirty.lua');
@@ -12,20 +12,23 @@ export async function settleDirty(
   shardName: string,
   flushed: readonly DirtyCursor[],
 ): Promise<{ settled: number; oldestMs: number }> {
-  const [settled, oldest, now] = await script.run<[number, number, number]>(
-    redis,
-    [
-      keys.epoch(shardName),
-      keys.dirty(shardName),
-      ...flushed.flatMap(({ userId }) => [keys.cursors(userId), keys.counters(userId)]),
-    ],
-    flushed.flatMap(({ userId, channelId, term, cursor, through }) => [
-      userId,
-      channelId,
-      term,
-      cursor,
-      through,
-    ]),
-  );
-  return { settled, oldestMs: oldest > 0 ? now - oldest : 0 };
+  const sum = { settled: 0, oldestMs: 0 };
+  for (let from = 0; from < flushed.length; from += dirtyMembersMax) {
+    const chunk = flushed.slice(from, from + dirtyMembersMax);
+    const [settled, oldest, now] = await script.run<[number, number, number]>(
+      redis,
+      [
+        keys.epoch(shardName),
+        keys.dirty(shardName),
+        ...chunk.flatMap(({ userId }) => [keys.cursors(userId), keys.counters(userId)]),
+      ],
+      chunk.flatMap(({ userId, channelId, term, cursor, through, mark }) => [
+        ...[userId, channelId, term, cursor, through],
+        mark,
+      ]),
+    );
+    sum.settled += settled;
+    if (oldest > 0) sum.oldestMs = Math.max(sum.oldestMs, now - oldest);
+  }
+  return sum;
 }
