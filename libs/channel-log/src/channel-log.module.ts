@@ -40,8 +40,9 @@ import { LogStore } from './log.store.js';
           admit: (client) => epochs.admit(client),
           onError: (err) => log.debug({ err }, 'redis'),
         });
-        // A send commits without Redis; who needs it for an answer says 503 by itself.
-        health.addCheck({ name: 'redis', required: false, check: () => redis.ping() });
+        // A send commits without Redis. Nothing else that a service of ours does goes without it.
+        const required = config.service !== 'message-api';
+        health.addCheck({ name: 'redis', required, check: () => redis.ping() });
         drain.onDrain('redis', () => redis.close(), 'close');
         return redis;
       },

@@ -13,7 +13,7 @@ import {
   type RedisConnection,
 } from '@tidemark/redis';
 import type { CacheEpochs } from './cache-epochs.js';
-import { factOf, type LogEntry } from './log-entry.js';
+import { factOf, type LogEntry, type LogRow } from './log-entry.js';
 import { LogStore } from './log.store.js';
 
 /** Events whose marks Redis keeps of a channel at the least; cursors further back are counted by PostgreSQL. */
@@ -67,7 +67,7 @@ export class ChannelLog {
     const last = entries.at(-1);
     if (!last) return;
     // Members first: whoever hears of a join or of their own send must find their cursor as it left it.
-    await this.settleMembers(channelId, entries);
+    await this.settleMembers(entries.map(({ row }) => row));
     for (let from = 0; from < entries.length; from += applyRowsMax) {
       await this.applyRun(channelId, entries.slice(from, from + applyRowsMax));
     }
@@ -81,23 +81,8 @@ export class ChannelLog {
 
   /** How far channels are applied; what is not loaded is loaded. Channels that do not exist are left out. */
   async heads(channelIds: readonly string[]): Promise<Map<string, number>> {
-    const { keys } = this.options;
-    const { logEpoch } = await this.epochOfLog();
-    const heads = new Map<string, number>();
-    const notLoaded: string[] = [];
-    const byShard = groupByShard(channelIds, (channelId) => keys.channelShardName(channelId));
-    await Promise.all(
-      [...byShard].map(async ([shardName, ids]) => {
-        const questions = ids.map((channelId) => ({ channelId, ...ASK_FOR_HEAD }));
-        const answers = await this.withEpoch((client) =>
-          countUnread(client, keys, shardName, logEpoch, questions),
-        );
-        answers.forEach((answer, i) => {
-          if (answer.state === 'not-loaded') notLoaded.push(ids[i]!);
-          else heads.set(ids[i]!, answer.asOfSeq);
-        });
-      }),
-    );
+    const heads = await this.loadedHeads(channelIds);
+    const notLoaded = channelIds.filter((channelId) => !heads.has(channelId));
     for (let from = 0; from < notLoaded.length; from += 8) {
       await Promise.all(
         notLoaded.slice(from, from + 8).map(async (channelId) => {
@@ -106,6 +91,26 @@ export class ChannelLog {
         }),
       );
     }
+    return heads;
+  }
+
+  /** The same without loading any: those are left out that are not loaded, or not up to what is known of them. */
+  async loadedHeads(channelIds: readonly string[]): Promise<Map<string, number>> {
+    const { keys } = this.options;
+    const { logEpoch } = await this.epochOfLog();
+    const heads = new Map<string, number>();
+    const byShard = groupByShard(channelIds, (channelId) => keys.channelShardName(channelId));
+    await Promise.all(
+      [...byShard].map(async ([shardName, ids]) => {
+        const questions = ids.map((channelId) => ({ channelId, ...ASK_FOR_HEAD }));
+        const answers = await this.withEpoch((client) =>
+          countUnread(client, keys, shardName, logEpoch, questions),
+        );
+        answers.forEach((answer, i) => {
+          if (answer.state !== 'not-loaded') heads.set(ids[i]!, answer.asOfSeq);
+        });
+      }),
+    );
     return heads;
   }
 
@@ -217,25 +222,27 @@ export class ChannelLog {
   }
 
   /**
-   * What rows say of single members, as it is committed by now: who joined or left, and authors' cursors.
-   * A user who is not loaded needs nothing, but a load under way must begin again; the script sees to both.
+   * What rows, of any channels, say of single members, as it is committed by now: who joined or left, and authors'
+   * cursors. apply() does it by itself; a load that brings a channel past a row does not. A user who is not loaded
+   * needs nothing, but a load under way must begin again; the script sees to both.
    */
-  private async settleMembers(channelId: string, entries: readonly LogEntry[]): Promise<void> {
+  async settleMembers(rows: readonly LogRow[]): Promise<void> {
     const { keys, countsByMember } = this.options;
     const counters = countsByMember ? 'uncounted' : 'none';
-    const moved = [...new Set(entries.flatMap(({ row }) => row.userIds))];
+    const moved = new Map<string, Set<string>>();
+    for (const { channelId, userIds } of rows) {
+      for (const userId of userIds) moved.set(channelId, (moved.get(channelId) ?? new Set()).add(userId));
+    }
     const settled: CursorEntry[] = [];
-    if (moved.length > 0) {
-      for (const membership of await this.store.memberships({ channelId, userIds: moved })) {
+    for (const [channelId, userIds] of moved) {
+      for (const membership of await this.store.memberships({ channelId, userIds: [...userIds] })) {
         const { userId, term, cursor, left } = membership;
         settled.push({ userId, channelId, verb: left ? 'leave' : 'set', term, cursor, counters });
       }
     }
-    for (const { row } of entries) {
-      if (row.readTo === null || row.readTerm === null || row.authorId === null) continue;
-      settled.push({
-        ...{ userId: row.authorId, channelId, verb: 'set', term: row.readTerm, cursor: row.readTo, counters },
-      });
+    for (const { channelId, authorId: userId, readTo, readTerm: term } of rows) {
+      if (readTo === null || term === null || userId === null) continue;
+      settled.push({ userId, channelId, verb: 'set', term, cursor: readTo, counters });
     }
     const byShard = groupByShard(settled, ({ userId }) => keys.userShardName(userId));
     await Promise.all(
@@ -246,10 +253,12 @@ export class ChannelLog {
     );
     // Gateways that have such a user online take up the channel; they read the membership themselves.
     await Promise.all(
-      moved.map((userId) =>
-        this.options.redis.client.publish(
-          keys.userTopic(userId),
-          JSON.stringify({ type: 'membership', channelId }),
+      [...moved].flatMap(([channelId, userIds]) =>
+        [...userIds].map((userId) =>
+          this.options.redis.client.publish(
+            keys.userTopic(userId),
+            JSON.stringify({ type: 'membership', channelId }),
+          ),
         ),
       ),
     );
