@@ -1,2 +1,4 @@
-// Placeholder: written by whoever builds this project first.
-export {};
+import { runService } from '@tidemark/runtime';
+import { createWorkerApp } from './app.js';
+
+await runService('sync-worker', createWorkerApp);

@@ -1,0 +1,46 @@
+import { BullModule } from '@nestjs/bullmq';
+import { Module } from '@nestjs/common';
+import { ChannelLogModule } from '@tidemark/channel-log';
+import { FlushMetrics } from './flush/flush.metrics.js';
+import { FlushProcessor } from './flush/flush.processor.js';
+import { FlushService } from './flush/flush.service.js';
+import { FlushStore } from './flush/flush.store.js';
+import { LogPruning } from './pruning/log-pruning.service.js';
+import { LogPruningStore } from './pruning/log-pruning.store.js';
+import { PruningProcessor } from './pruning/pruning.processor.js';
+import { QueueConnections } from './queues/queue-connections.js';
+import { QueuesModule } from './queues/queues.module.js';
+import { QUEUE_PREFIX, WORKERS } from './queues/queues.js';
+import { RelayService } from './relay/relay.service.js';
+import { RelayStore } from './relay/relay.store.js';
+import { Schedules } from './schedules.js';
+import { WorkerDrain } from './worker-drain.js';
+
+@Module({
+  imports: [
+    ChannelLogModule,
+    QueuesModule,
+    // The workers' own connection, apart from the producers': a worker waits for Redis, a producer is told no.
+    BullModule.forRootAsync(WORKERS, {
+      imports: [QueuesModule],
+      inject: [QueueConnections],
+      useFactory: ({ worker }: QueueConnections) => ({ connection: worker, prefix: QUEUE_PREFIX }),
+    }),
+    // Registers none of its own; it finds the @Processor classes.
+    BullModule.registerQueue(),
+  ],
+  providers: [
+    FlushMetrics,
+    FlushStore,
+    FlushService,
+    FlushProcessor,
+    RelayStore,
+    RelayService,
+    LogPruningStore,
+    LogPruning,
+    PruningProcessor,
+    Schedules,
+    WorkerDrain,
+  ],
+})
+export class AppModule {}

@@ -1,0 +1,117 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CacheEpochs } from '@tidemark/channel-log';
+import {
+  Keys,
+  mergeCursors,
+  NoEpochError,
+  readDirty,
+  RedisConnection,
+  settleDirty,
+  type CursorEntry,
+  type DirtyCursor,
+} from '@tidemark/redis';
+import { CONFIG, LOG, type Config, type Log } from '@tidemark/runtime';
+import { FlushMetrics } from './flush.metrics.js';
+import { FlushStore, memberKey } from './flush.store.js';
+
+/** How a flush of a shard ended; only `partly` leaves something that this process could still have flushed. */
+export type FlushEnd = 'clean' | 'partly' | 'fenced' | 'rebuilding';
+
+/**
+ * Brings the cursors (and counters) that changed in Redis to PostgreSQL: of however many changes of a member, the
+ * newest, in one row write.
+ *
+ * What is dirty is read without being removed, written in one transaction, and only after its COMMIT unmarked,
+ * unless it changed meanwhile. Whoever dies anywhere in between leaves it dirty, and the next flush repeats it:
+ * (term, cursor) makes that harmless, as it does two flushes at once. A flush that was read before Redis lost
+ * something, and comes after, is refused by the fence.
+ */
+@Injectable()
+export class FlushService {
+  constructor(
+    @Inject(CONFIG) private readonly config: Pick<Config, 'flushBatchSizeMax' | 'readStatusStrategy'>,
+    @Inject(LOG) private readonly appLog: Log,
+    @Inject(FlushMetrics) private readonly metrics: FlushMetrics,
+    @Inject(RedisConnection) private readonly redis: RedisConnection,
+    @Inject(Keys) private readonly keys: Keys,
+    @Inject(CacheEpochs) private readonly epochs: CacheEpochs,
+    @Inject(FlushStore) private readonly store: FlushStore,
+  ) {}
+
+  /** Flushes a shard until nothing is dirty, or `until` (ms since 1970) is past: at least one batch. */
+  async flush(shardName: string, until: number): Promise<FlushEnd> {
+    try {
+      for (;;) {
+        const read = await this.flushBatch(shardName);
+        if (read === 'fenced') return read;
+        if (read < this.config.flushBatchSizeMax) return 'clean';
+        if (Date.now() >= until) return 'partly';
+      }
+    } catch (error) {
+      if (!(error instanceof NoEpochError)) throw error;
+      // Redis has lost the shard, and with it what was dirty. Who uses it next finds it under a new epoch.
+      await this.epochs.renew(this.redis.client, shardName);
+      return 'rebuilding';
+    }
+  }
+
+  /** Flushes every shard, for as long as there is time. */
+  async flushAll(until: number): Promise<void> {
+    for (const shardName of this.keys.userShards()) {
+      if (Date.now() >= until || !this.redis.available) return;
+      await this.flush(shardName, until);
+    }
+  }
+
+  /** One batch. How many members it read. */
+  private async flushBatch(shardName: string): Promise<number | 'fenced'> {
+    const stopTimer = this.metrics.seconds.startTimer();
+    const { epoch, dirty } = await readDirty(
+      this.redis.client,
+      this.keys,
+      shardName,
+      this.config.flushBatchSizeMax,
+    );
+    if (dirty.length === 0) return 0;
+    const written = await this.store.write(shardName, epoch, dirty);
+    if (written === null) {
+      this.metrics.refused.inc({ reason: 'fenced' }, dirty.length);
+      this.appLog.warn({ shardName, epoch, members: dirty.length }, 'a flush came after its cache epoch');
+      return 'fenced';
+    }
+    this.metrics.rows.inc(written.size);
+    if (written.size < dirty.length) {
+      await this.heal(
+        shardName,
+        dirty.filter((cursor) => !written.has(memberKey(cursor))),
+      );
+    }
+    const { oldestMs } = await settleDirty(this.redis.client, this.keys, shardName, dirty);
+    this.metrics.lag.observe(oldestMs / 1000);
+    stopTimer();
+    return dirty.length;
+  }
+
+  /**
+   * PostgreSQL refused these. Where that is because it is ahead, Redis has missed something that was committed, as
+   * when a writer dies between its commit and Redis: it takes what PostgreSQL has, before anything is unmarked.
+   */
+  private async heal(shardName: string, refused: readonly DirtyCursor[]): Promise<void> {
+    const held = await this.store.held(refused.filter(({ term }) => term !== 0));
+    const counters = this.config.readStatusStrategy === 'write-behind' ? 'uncounted' : 'none';
+    const entries = refused.flatMap((dirty): CursorEntry[] => {
+      const row = held.get(memberKey(dirty));
+      if (!row) return [];
+      const { userId, channelId, term, cursor, left } = row;
+      const isAhead = left
+        ? term >= Math.abs(dirty.term) && dirty.term !== -term
+        : term > Math.abs(dirty.term) || (term === dirty.term && cursor > dirty.cursor);
+      return isAhead ? [{ userId, channelId, verb: left ? 'leave' : 'set', term, cursor, counters }] : [];
+    });
+    this.metrics.refused.inc({ reason: 'newer' }, entries.length);
+    this.metrics.refused.inc({ reason: 'as-new' }, refused.length - entries.length);
+    if (entries.length === 0) return;
+    await mergeCursors(this.redis.client, this.keys, shardName, entries);
+    this.metrics.healed.inc(entries.length);
+  }
+}

@@ -1,0 +1,111 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Database } from '@tidemark/database';
+import type { DirtyCursor } from '@tidemark/redis';
+
+/** A membership as PostgreSQL holds it. */
+export interface HeldMembership {
+  channelId: string;
+  userId: string;
+  term: number;
+  cursor: number;
+  left: boolean;
+}
+
+export const memberKey = ({ channelId, userId }: { channelId: string; userId: string }): string =>
+  `${channelId}:${userId}`;
+
+/**
+ * (term, cursor) is the only version: a row takes what is later within its own term, and a flush never writes a
+ * term. Where counters are kept, their version is the seq through which they count; a cursor that moves without
+ * being counted voids what was counted at the old one.
+ *
+ * One pass of the primary key, in its order, whatever the statistics say: that order is what keeps two flushes
+ * from locking each other out. No index holds a column that moves, so that updates stay HOT.
+ */
+const WRITE = `
+  UPDATE channel_members m
+     SET cursor_seq = d.cursor,
+         last_read_at = greatest(m.last_read_at, to_timestamp(nullif(d.last_read_s, 0))),
+         unread_count = CASE WHEN d.through >= 0 THEN d.unread ELSE m.unread_count END,
+         mention_count = CASE WHEN d.through >= 0 THEN d.mentions ELSE m.mention_count END,
+         counted_seq = CASE WHEN d.through >= 0 THEN d.through
+                            WHEN d.cursor > m.cursor_seq THEN 0 ELSE m.counted_seq END
+    FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[],
+                $6::bigint[], $7::integer[], $8::integer[])
+         AS d(channel_id, user_id, term, cursor, last_read_s, through, unread, mentions)
+   WHERE m.channel_id = d.channel_id AND m.user_id = d.user_id
+     AND m.term = d.term AND m.left_seq IS NULL
+     AND (d.cursor > m.cursor_seq OR d.cursor = m.cursor_seq AND d.through > m.counted_seq)
+  RETURNING m.channel_id AS "channelId", m.user_id AS "userId"`;
+
+/** Reads the fence and holds it to the commit; the settings are this transaction's, for WRITE. */
+const HOLD_FENCE = `
+  SELECT epoch, set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+         set_config('enable_seqscan', 'off', true)
+    FROM cache_fences WHERE shard = $1 FOR SHARE`;
+
+@Injectable()
+export class FlushStore {
+  constructor(@Inject(Database) private readonly database: Database) {}
+
+  /**
+   * Writes cursors that were read under a cache epoch, all or none. Says which rows took what they were given.
+   * null: the epoch is over, so what was read may be older than what has been promised since; nothing is written.
+   */
+  async write(shardName: string, epoch: string, dirty: readonly DirtyCursor[]): Promise<Set<string> | null> {
+    // What is not held, and what has ended, is no cursor.
+    const sorted = dirty.filter(({ term }) => term > 0).sort(byPrimaryKey);
+    return this.database.transaction(async (client) => {
+      const fence = await client.query<{ epoch: string }>({
+        name: 'flush-fence',
+        text: HOLD_FENCE,
+        values: [shardName],
+      });
+      if (fence.rows[0]?.epoch !== epoch) return null;
+      if (sorted.length === 0) return new Set<string>();
+      const { rows } = await client.query<{ channelId: string; userId: string }>({
+        name: 'flush',
+        text: WRITE,
+        values: [
+          sorted.map(({ channelId }) => channelId),
+          sorted.map(({ userId }) => userId),
+          sorted.map(({ term }) => term),
+          sorted.map(({ cursor }) => cursor),
+          sorted.map(({ lastReadS }) => lastReadS),
+          sorted.map(({ through }) => through),
+          sorted.map(({ unread }) => unread),
+          sorted.map(({ mentions }) => mentions),
+        ],
+      });
+      return new Set(rows.map(memberKey));
+    });
+  }
+
+  /**
+   * The memberships as they are committed. It waits for whoever is just writing one of them: a mark-unread marks
+   * its member dirty before it commits, and must not be looked for a moment too early.
+   */
+  async held(members: readonly DirtyCursor[]): Promise<Map<string, HeldMembership>> {
+    const sorted = [...members].sort(byPrimaryKey);
+    const { rows } = await this.database.query<HeldMembership & { cursor: string }>({
+      name: 'flush-held',
+      text: `SELECT m.channel_id AS "channelId", m.user_id AS "userId", m.term, m.cursor_seq AS cursor,
+                    m.left_seq IS NOT NULL AS left
+               FROM unnest($1::bigint[], $2::bigint[]) AS d(channel_id, user_id)
+               JOIN channel_members m USING (channel_id, user_id)
+              ORDER BY m.channel_id, m.user_id
+                FOR SHARE OF m`,
+      values: [sorted.map(({ channelId }) => channelId), sorted.map(({ userId }) => userId)],
+    });
+    return new Map(rows.map((row) => [memberKey(row), { ...row, cursor: Number(row.cursor) }]));
+  }
+}
+
+function byPrimaryKey(a: DirtyCursor, b: DirtyCursor): number {
+  return compareIds(a.channelId, b.channelId) || compareIds(a.userId, b.userId);
+}
+
+/** Decimal strings as the numbers they are. */
+function compareIds(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}

@@ -1,0 +1,25 @@
+import type { Queue } from 'bullmq';
+
+/** One hash tag for everything of BullMQ, so that its scripts find all their keys in one slot of a Cluster. */
+export const QUEUE_PREFIX = '{tidemark}';
+
+/** One job per user shard, again and again. */
+export const FLUSH_QUEUE = 'flush';
+/** Rare, long, and not to stand in the way of a flush. */
+export const PRUNING_QUEUE = 'pruning';
+
+/** Nest's name of what all workers have in common. */
+export const WORKERS = 'workers';
+
+export interface FlushJob {
+  shardName: string;
+}
+
+/** The producers' side: schedulers are written with these, and numbers are asked for. */
+export abstract class Queues {
+  abstract readonly flush: Queue<FlushJob>;
+  abstract readonly pruning: Queue;
+}
+
+/** Finished jobs are kept for ever unless told otherwise. Those that failed are few, and worth a look. */
+export const KEEP_JOBS = { removeOnComplete: true, removeOnFail: { count: 100, age: 24 * 3600 } };

@@ -1,0 +1,47 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Inject, Injectable } from '@nestjs/common';
+import { CONFIG, Drain, type Config } from '@tidemark/runtime';
+import type { Worker } from 'bullmq';
+import { FlushProcessor } from './flush/flush.processor.js';
+import { FlushService } from './flush/flush.service.js';
+import { PruningProcessor } from './pruning/pruning.processor.js';
+import { QueueConnections } from './queues/queue-connections.js';
+import { RelayService } from './relay/relay.service.js';
+
+/**
+ * The worker's way out: no new jobs, those under way are finished, then one last flush of everything, since the
+ * next worker may be a while. Each within its part of DRAIN_MS; what is left dirty, another worker flushes.
+ */
+@Injectable()
+export class WorkerDrain {
+  constructor(
+    @Inject(CONFIG) private readonly config: Pick<Config, 'drainMs'>,
+    @Inject(Drain) drain: Drain,
+    @Inject(QueueConnections) private readonly connections: QueueConnections,
+    @Inject(FlushProcessor) private readonly flushJobs: FlushProcessor,
+    @Inject(PruningProcessor) private readonly pruningJobs: PruningProcessor,
+    @Inject(RelayService) private readonly relay: RelayService,
+    @Inject(FlushService) private readonly flush: FlushService,
+  ) {
+    drain.onDrain('jobs and relay', () => this.stop());
+  }
+
+  private async stop(): Promise<void> {
+    const { drainMs } = this.config;
+    const flushUntil = Date.now() + drainMs * 0.8;
+    await Promise.all([
+      this.relay.stop(),
+      ...[this.flushJobs.worker, this.pruningJobs.worker].map((worker) => this.close(worker, drainMs * 0.4)),
+    ]);
+    await this.flush.flushAll(flushUntil);
+  }
+
+  private async close(worker: Worker, ms: number): Promise<void> {
+    const closing = worker.close();
+    const late = await Promise.race([closing.then(() => false), delay(ms, true, { ref: false })]);
+    if (!late) return;
+    // It waits for a Redis that is away. Its job is fenced in PostgreSQL: nothing is lost by leaving it.
+    this.connections.worker.disconnect();
+    await Promise.race([closing, delay(ms / 4, undefined, { ref: false })]);
+  }
+}
