@@ -20,6 +20,8 @@ export interface ServiceLaunch {
   env: Record<string, string>;
   /** Null: our own output. */
   logFile: string | null;
+  /** Goes when we are killed. */
+  temporaryFolder?: string;
   restart: boolean;
   drainMs: number;
   onProgress?: (line: string) => void;
@@ -129,13 +131,14 @@ export class ServiceInstance {
   }
 
   private async launch(): Promise<void> {
-    const { script, cwd, env, logFile } = this.launchedAs;
+    const { script, cwd, env, logFile, temporaryFolder } = this.launchedAs;
     const launching = SupervisedProcess.launch({
       command: process.execPath,
       args: ['--enable-source-maps', script],
       cwd,
       env: { ...env, PORT: String(this.port) },
       logFile,
+      temporaryFolder,
       signals: ['TERM', 'KILL'],
     });
     this.launching = launching.catch(() => {});

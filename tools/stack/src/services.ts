@@ -32,6 +32,8 @@ export interface ServicesOptions extends StackOptions {
   /** What every service is told of the engines. */
   addresses: Record<string, string>;
   logDir: string;
+  /** Goes when we are killed. */
+  temporaryFolder?: string;
   onChange: () => void;
 }
 
@@ -81,6 +83,7 @@ async function launchOf(name: ServiceName, index: number, options: ServicesOptio
     cwd: projectFolder(),
     env: settings,
     logFile: logFileOf(name, index, options),
+    temporaryFolder: options.temporaryFolder,
     restart,
     drainMs: Number(settings['DRAIN_MS'] ?? DRAIN_MS),
     onProgress,

@@ -28,7 +28,7 @@ export class AlreadyRunningError extends Error {
 export class StackFolder {
   private constructor(
     readonly path: string,
-    private readonly temporary: boolean,
+    readonly temporary: boolean,
   ) {}
 
   /** Without a path the folder is a temporary one, gone after `release()`. */

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ jest.setTimeout(180_000);
 const script = join(__dirname, 'test-support', 'fake-service.mjs');
 const built = join(projectFolder(), 'tools', 'stack', 'dist');
 const folder = mkdtempSync(join(tmpdir(), 'tidemark-test-'));
+chmodSync(folder, 0o755); // PostgreSQL may run under another account
 const stackFile = join(folder, 'stack.json');
 const described = (path = stackFile) => JSON.parse(readFileSync(path, 'utf8')) as StackDescription;
 
@@ -164,25 +165,23 @@ describe('a start of a stack', () => {
 
 describe('the process that starts a stack', () => {
   it('leaves nothing when it is killed', async () => {
-    const argument = { entry: join(built, 'index.js'), options: { durable: false, stackFile }, script };
+    const temporary = mkdtempSync(join(folder, 'tmp-'));
+    chmodSync(temporary, 0o777);
+    const started = { entry: join(built, 'index.js'), script };
     const parent = spawn(
       process.execPath,
-      [join(__dirname, 'test-support', 'parent.mjs'), JSON.stringify(argument)],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
+      [join(__dirname, 'test-support', 'parent.mjs'), JSON.stringify(started)],
+      { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, TMPDIR: temporary } },
     );
     const lines = createInterface({ input: parent.stdout })[Symbol.asyncIterator]();
-    const report = JSON.parse((await lines.next()).value as string) as {
-      engines: number[];
-      folders: string[];
-      description: StackDescription;
-    };
-    const services = Object.values(report.description.services).flat();
-    const pids = [...report.engines, ...services.map(({ pid }) => pid)];
+    const pids = JSON.parse((await lines.next()).value as string) as number[];
     expect(pids.map((pid) => markOf(pid) !== undefined)).toEqual([true, true, true, true, true, true]);
+    const left = () => readdirSync(temporary).filter((name) => /^tidemark-(stack|engine)-/.test(name));
+    expect(left()).toHaveLength(3);
 
     parent.kill('SIGKILL');
     await waitFor('all of them to be gone', () => pids.every((pid) => markOf(pid) === undefined));
-    await waitFor('their folders to be gone', () => !report.folders.some((path) => existsSync(path)));
+    await waitFor('their folders to be gone', () => left().length === 0);
   });
 
   it.each([

@@ -113,6 +113,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         ...(options.env?.['JWKS_URL'] === undefined && { JWT_SECRET: jwtSecret }),
       },
       logDir: folder.logs,
+      temporaryFolder: folder.temporary ? folder.path : undefined,
       onChange: describe,
     });
     complete = true;
