@@ -1,2 +1,4 @@
-// Placeholder: written by whoever builds this project first.
-export {};
+import { runService } from '@tidemark/runtime';
+import { createGatewayApp } from './app.js';
+
+await runService('realtime-gateway', createGatewayApp);

@@ -1,0 +1,135 @@
+import type { ClosingCode, ServerToClientEvents } from '@tidemark/contracts';
+import type { FeedEvent } from '../feeds/feed-event.js';
+import type { UserProfiles } from '../users/user-profiles.js';
+import { Batch } from './batch.js';
+import type { Ticks } from './ticks.js';
+import type { GatewaySocket, Wire } from './wire.js';
+
+/** Events that wait for profiles or for their tick. */
+const waitingEventsMax = 10_000;
+/** Users a connection is remembered to know; beyond, the first are introduced again. */
+const introducedMax = 1_000;
+/** Profiles are a courtesy: events do not wait for them longer. */
+const profilesMs = 1_000;
+
+export interface OutboxOptions {
+  socket: GatewaySocket;
+  wire: Wire;
+  ticks: Ticks;
+  profiles: UserProfiles;
+  onDelivered: (events: number) => void;
+  /** The client can no longer be served what it should get: it has to come back. */
+  onFailed: (code: ClosingCode) => void;
+}
+
+/** All that goes to one connection, in order: events as batches, and between them what must not overtake them. */
+export class Outbox {
+  private parts: (Batch | (() => void))[] = [];
+  private readonly introduced = new Set<string>();
+  private waitsForProfiles = false;
+  private failed = false;
+
+  constructor(private readonly options: OutboxOptions) {}
+
+  append(event: FeedEvent): void {
+    if (this.failed) return;
+    const { ticks } = this.options;
+    const last = this.parts.at(-1);
+    if (last instanceof Batch) {
+      if (last.size >= waitingEventsMax) return this.fail('too-slow');
+      this.parts[this.parts.length - 1] = last.with(event);
+    } else {
+      this.parts.push(ticks.root.with(event));
+    }
+    ticks.schedule(this);
+  }
+
+  say<Event extends keyof ServerToClientEvents>(
+    event: Event,
+    ...payload: Parameters<ServerToClientEvents[Event]>
+  ): void {
+    this.then(() => this.options.socket.emit(event, ...payload));
+  }
+
+  /** Resolves when all that is here now has been handed to the connection. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => this.then(resolve));
+  }
+
+  /** The same, and the client has taken it. */
+  async taken(): Promise<void> {
+    await this.settled();
+    await this.options.wire.drained();
+  }
+
+  fail(code: ClosingCode): void {
+    if (this.failed) return;
+    this.failed = true;
+    this.options.onFailed(code);
+  }
+
+  /** Nothing more goes out; whoever waits is let go. */
+  stop(): void {
+    this.failed = true;
+    for (const part of this.parts.splice(0)) if (typeof part === 'function') part();
+  }
+
+  flush(): void {
+    while (this.parts.length > 0 && !this.waitsForProfiles) {
+      const [part] = this.parts;
+      if (part instanceof Batch) {
+        if (!this.introduce(part)) return;
+        this.parts.shift();
+        this.send(part);
+      } else {
+        this.parts.shift();
+        part?.();
+      }
+    }
+  }
+
+  private then(run: () => void): void {
+    this.parts.push(run);
+    // `stop` may be over: then nothing is sent any more, and this only lets go.
+    this.options.ticks.schedule(this);
+  }
+
+  private send(batch: Batch): void {
+    const { wire, onDelivered } = this.options;
+    if (this.failed || !wire.open) return;
+    onDelivered(batch.size);
+    if (!wire.write(batch.frame)) this.fail('too-slow');
+  }
+
+  /** Profiles go before the first batch that speaks of a user. False: they are being fetched, and flush follows. */
+  private introduce(batch: Batch): boolean {
+    if (this.failed || batch.speaksOf.size === 0) return true;
+    const strangers = [...batch.speaksOf].filter((userId) => !this.introduced.has(userId));
+    if (strangers.length === 0) return true;
+    const { profiles } = this.options;
+    const known = profiles.known(strangers);
+    if (known) {
+      this.sayProfiles(strangers, known);
+      return true;
+    }
+    this.waitsForProfiles = true;
+    void profiles.fetch(strangers, profilesMs).then((users) => {
+      this.waitsForProfiles = false;
+      this.sayProfiles(strangers, users);
+      this.flush();
+    });
+    return false;
+  }
+
+  private sayProfiles(
+    userIds: readonly string[],
+    users: Parameters<ServerToClientEvents['profiles']>[0],
+  ): void {
+    for (const userId of userIds) this.introduced.add(userId);
+    for (const userId of this.introduced) {
+      if (this.introduced.size <= introducedMax) break;
+      this.introduced.delete(userId);
+    }
+    if (users.length > 0 && !this.failed) this.options.socket.emit('profiles', users);
+  }
+}

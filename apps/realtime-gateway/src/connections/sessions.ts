@@ -1,0 +1,105 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Drain, LOG, Metrics, type Log } from '@tidemark/runtime';
+import { Feeds } from '../feeds/feeds.js';
+import { Arrivals } from '../memberships/arrivals.js';
+import { MembershipChanges } from '../memberships/membership-changes.js';
+import { ReadReports } from '../read-reports/read-reports.js';
+import type { Admission } from '../requests/handshakes.js';
+import { UserProfiles } from '../users/user-profiles.js';
+import { Connection } from './connection.js';
+import { Connections } from './connections.js';
+import { ExpiryWheel } from './expiry-wheel.js';
+import { Ticks } from './ticks.js';
+import type { GatewaySocket } from './wire.js';
+
+/** While draining, for reads under way to be answered. */
+const lastAnswersMs = 1_000;
+
+interface Held {
+  admission?: Admission;
+  connection?: Connection;
+}
+
+/** The life of a connection: from an admitted handshake to its end, by whichever side. */
+@Injectable()
+export class Sessions {
+  private readonly cancelExpiry = new WeakMap<Connection, () => void>();
+  private readonly deliveries;
+  private readonly slowSockets;
+
+  constructor(
+    private readonly connections: Connections,
+    private readonly arrivals: Arrivals,
+    private readonly memberships: MembershipChanges,
+    private readonly feeds: Feeds,
+    private readonly reads: ReadReports,
+    private readonly profiles: UserProfiles,
+    private readonly ticks: Ticks,
+    private readonly wheel: ExpiryWheel,
+    @Inject(LOG) private readonly log: Log,
+    @Inject(Metrics) metrics: Metrics,
+    @Inject(Drain) drain: Drain,
+  ) {
+    this.deliveries = metrics.counter('deliveries_total', 'Events sent to sockets: one for each of either.');
+    this.slowSockets = metrics.counter(
+      'slow_sockets_total',
+      'Sockets cut off because they did not take what was sent.',
+    );
+    drain.onDrain('sockets', () => this.drain());
+  }
+
+  /** In the handshake, so that a connection is ours before its client can say a word. */
+  admit(socket: GatewaySocket, admission: Admission): void {
+    (socket.data as Held).admission = admission;
+  }
+
+  begin(socket: GatewaySocket): void {
+    const held = socket.data as Held;
+    const { identity, resume } = held.admission!;
+    const connection = new Connection(socket, identity.userId, {
+      ticks: this.ticks,
+      profiles: this.profiles,
+      onDelivered: (events) => this.deliveries.inc(events),
+      onClosing: (code) => code === 'too-slow' && this.slowSockets.inc(),
+      onLeft: (left, channelId) => this.memberships.look(left, channelId),
+      onUnsubscribed: (feed) => this.feeds.closeIfUnused(feed),
+    });
+    held.connection = connection;
+    held.admission = undefined;
+    this.renew(connection, identity.expiresAt);
+    connection.lane
+      .run(() => this.arrivals.arrive(connection, resume))
+      .catch((err: unknown) => {
+        this.log.warn({ err, userId: connection.userId }, 'a connection could not be set up');
+        connection.close('out-of-step');
+      });
+  }
+
+  end(socket: GatewaySocket): void {
+    const { connection } = socket.data as Held;
+    if (!connection) return;
+    this.cancelExpiry.get(connection)?.();
+    connection.forget();
+    this.connections.remove(connection);
+    // Who leaves the namespace has nothing left to do on the connection below it.
+    socket.conn.close();
+  }
+
+  renew(connection: Connection, expiresAt: Date): void {
+    this.cancelExpiry.get(connection)?.();
+    const expire = () => connection.close('token-expired');
+    this.cancelExpiry.set(connection, this.wheel.add(expiresAt.getTime(), expire));
+  }
+
+  private async drain(): Promise<void> {
+    for (let waitedMs = 0; this.reads.size > 0 && waitedMs < lastAnswersMs; waitedMs += 20) {
+      await new Promise((resume) => setTimeout(resume, 20));
+    }
+    const closing = this.connections.everyone();
+    this.connections.closeAll('draining');
+    await Promise.race([
+      Promise.all(closing.map((connection) => connection.ended())),
+      new Promise((resume) => setTimeout(resume, lastAnswersMs)),
+    ]);
+  }
+}

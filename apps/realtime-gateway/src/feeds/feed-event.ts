@@ -1,0 +1,53 @@
+import type { Envelope } from '@tidemark/contracts';
+
+/** How many of those who joined or left in one event are introduced by a profile. */
+const introducedMembersMax = 100;
+
+/** An event of a channel's log as the gateway passes it on: parsed once for what it needs, sent as it came. */
+export interface FeedEvent {
+  seq: number;
+  type: Envelope['type'];
+  /** The envelope as JSON. */
+  json: string;
+  /** Who joined or left. */
+  moved: readonly string[];
+  /** Whom a client wants to know by name to show it; a message's author travels in the message. */
+  speaksOf: readonly string[];
+}
+
+export function feedEventOf(envelope: Envelope, json = JSON.stringify(envelope)): FeedEvent {
+  const { seq, type } = envelope;
+  const moved = 'userIds' in envelope.payload ? envelope.payload.userIds : [];
+  return { seq, type, json, moved, speaksOf: spokenOf(envelope, moved) };
+}
+
+function spokenOf({ actorId, payload }: Envelope, moved: readonly string[]): readonly string[] {
+  const named = 'author' in payload ? payload.mentions : moved.slice(0, introducedMembersMax);
+  const authorId = 'author' in payload ? payload.author.id : null;
+  if (actorId === null || actorId === authorId) return named;
+  return named.includes(actorId) ? named : [...named, actorId];
+}
+
+/**
+ * What comes on a channel's topic: a contiguous run of its log, or how far the log goes by now (a load raised the
+ * head without the events).
+ */
+export type Publication = { events: FeedEvent[] } | { headSeq: number };
+
+/** null for what is neither; whoever speaks on our topics is one of us, perhaps of another version. */
+export function readPublication(message: string): Publication | null {
+  let said: unknown;
+  try {
+    said = JSON.parse(message);
+  } catch {
+    return null;
+  }
+  if (Array.isArray(said)) {
+    const envelopes = said as Envelope[];
+    // The usual run is one event: its JSON is what is between the brackets.
+    const single = envelopes.length === 1 ? message.slice(1, -1) : undefined;
+    return { events: envelopes.map((envelope) => feedEventOf(envelope, single)) };
+  }
+  const headSeq = (said as { head?: unknown } | null)?.head;
+  return typeof headSeq === 'number' ? { headSeq } : null;
+}

@@ -1,0 +1,115 @@
+import { Inject, UseFilters } from '@nestjs/common';
+import {
+  ConnectedSocket,
+  SubscribeMessage,
+  WebSocketGateway,
+  type OnGatewayConnection,
+  type OnGatewayDisconnect,
+  type OnGatewayInit,
+} from '@nestjs/websockets';
+import type { Acknowledgement, ClientPayload } from '@tidemark/contracts';
+import { Authenticator, LOG, ProblemError, type Log } from '@tidemark/runtime';
+import { CatchUp } from './catch-up/catch-up.js';
+import type { Connection } from './connections/connection.js';
+import { Sessions } from './connections/sessions.js';
+import type { GatewayServer, GatewaySocket } from './connections/wire.js';
+import { MembershipsStore } from './memberships/memberships.store.js';
+import { ReadReports } from './read-reports/read-reports.js';
+import { Handshakes } from './requests/handshakes.js';
+import { Payload } from './requests/payload.js';
+import { refusalOf, SocketRefusals } from './requests/refusals.js';
+import { UserProfiles } from './users/user-profiles.js';
+
+/** Catch-ups of one connection that run or wait. */
+const catchUpsMax = 4;
+
+/** What clients say, and what they are answered. */
+@UseFilters(SocketRefusals)
+@WebSocketGateway()
+export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDisconnect {
+  constructor(
+    private readonly handshakes: Handshakes,
+    private readonly sessions: Sessions,
+    private readonly authenticator: Authenticator,
+    private readonly catchUps: CatchUp,
+    private readonly memberships: MembershipsStore,
+    private readonly reads: ReadReports,
+    private readonly profiles: UserProfiles,
+    @Inject(LOG) private readonly log: Log,
+  ) {}
+
+  afterInit(server: GatewayServer): void {
+    server.use((socket, next) => {
+      this.handshakes.admit(socket.handshake.auth).then(
+        (admission) => {
+          this.sessions.admit(socket, admission);
+          next();
+        },
+        (error: unknown) => {
+          const refusal = refusalOf(error);
+          if (refusal.code === 'internal') this.log.error({ err: error }, 'a handshake failed');
+          next(Object.assign(new Error(refusal.code), { data: refusal }));
+        },
+      );
+    });
+  }
+
+  handleConnection(socket: GatewaySocket): void {
+    this.sessions.begin(socket);
+  }
+
+  handleDisconnect(socket: GatewaySocket): void {
+    this.sessions.end(socket);
+  }
+
+  @SubscribeMessage('read')
+  read(
+    @ConnectedSocket() socket: GatewaySocket,
+    @Payload('read') reports: ClientPayload<'read'>,
+  ): Promise<Acknowledgement<'read'>> {
+    return this.reads.report(connectionOf(socket), reports);
+  }
+
+  @SubscribeMessage('catch-up')
+  async catchUp(
+    @ConnectedSocket() socket: GatewaySocket,
+    @Payload('catch-up') request: ClientPayload<'catch-up'>,
+  ): Promise<Acknowledgement<'catch-up'>> {
+    const connection = connectionOf(socket);
+    if (connection.lane.size >= catchUpsMax) {
+      throw new ProblemError('rate-limited', 'Catch-ups are under way.');
+    }
+    return connection.lane.run(async () => {
+      const memberships = await this.memberships.ofUser(connection.userId);
+      const caughtUp = await this.catchUps.answer(connection, request, memberships);
+      await connection.outbox.settled();
+      return { ok: true, ...caughtUp };
+    });
+  }
+
+  @SubscribeMessage('users.query')
+  async queryUsers(
+    @Payload('users.query') { ids }: ClientPayload<'users.query'>,
+  ): Promise<Acknowledgement<'users.query'>> {
+    return { ok: true, users: await this.profiles.byIds(ids) };
+  }
+
+  @SubscribeMessage('token')
+  async renew(
+    @ConnectedSocket() socket: GatewaySocket,
+    @Payload('token') { token }: ClientPayload<'token'>,
+  ): Promise<{ ok: true }> {
+    const connection = connectionOf(socket);
+    const identity = await this.authenticator.authenticate(token);
+    if (identity.userId !== connection.userId) {
+      setImmediate(() => connection.close('unauthenticated'));
+      throw new ProblemError('unauthenticated', 'The token is of another user.');
+    }
+    this.sessions.renew(connection, identity.expiresAt);
+    return { ok: true };
+  }
+}
+
+function connectionOf(socket: GatewaySocket): Connection {
+  return (socket.data as { connection: Connection }).connection;
+}

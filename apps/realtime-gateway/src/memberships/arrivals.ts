@@ -1,0 +1,108 @@
+import { Injectable } from '@nestjs/common';
+import type { MembershipRow } from '@tidemark/channel-log';
+import type { CatchUp as CatchUpRequest } from '@tidemark/contracts';
+import { CatchUp } from '../catch-up/catch-up.js';
+import type { Connection, Place } from '../connections/connection.js';
+import { Connections } from '../connections/connections.js';
+import { Feeds } from '../feeds/feeds.js';
+import { LogHistory } from '../history/log-history.js';
+import { MembershipsStore } from './memberships.store.js';
+
+/** Puts connections into the channels of their users: when they connect, and when memberships change. */
+@Injectable()
+export class Arrivals {
+  constructor(
+    private readonly connections: Connections,
+    private readonly feeds: Feeds,
+    private readonly memberships: MembershipsStore,
+    private readonly catchUp: CatchUp,
+    private readonly history: LogHistory,
+  ) {}
+
+  /** From nothing to live. What `resume` asked for goes out first, then `ready`, then what has come since. */
+  async arrive(connection: Connection, resume: CatchUpRequest | undefined): Promise<void> {
+    if (connection.closed) return;
+    // In this order, each step sees what the one before could not: a channel gained after the memberships were
+    // read is told on the user's topic, an event after a head was read on the channel's.
+    await this.connections.add(connection);
+    const logEpoch = await this.history.current();
+    const before = await this.memberships.ofUser(connection.userId);
+    await this.enter(
+      connection,
+      [...before.values()].filter(({ left }) => !left),
+    );
+    const memberships = await this.memberships.ofUser(connection.userId);
+    const places = [...before.keys()].flatMap((channelId) => connection.place(channelId) ?? []);
+    for (const place of places) this.adjust(place, memberships.get(place.feed.channelId));
+
+    const caughtUp = resume && (await this.catchUp.answer(connection, resume, memberships));
+    const heads: Record<string, number> = {};
+    for (const { subscription, feed } of places) {
+      if (connection.place(feed.channelId)?.subscription !== subscription) continue;
+      // What the client has already is not news, even if it has come here only now.
+      const has = caughtUp?.refetch.includes(feed.channelId) ? 0 : (resume?.channels[feed.channelId] ?? 0);
+      subscription.beginAt(has + 1);
+      heads[feed.channelId] = subscription.liveFrom - 1;
+    }
+    connection.outbox.say('ready', { userId: connection.userId, logEpoch, heads, ...caughtUp });
+    for (const { subscription } of places) subscription.release();
+  }
+
+  /** Does what a membership, as it stands now, asks for. */
+  async settle(connection: Connection, membership: MembershipRow): Promise<void> {
+    const { channelId, joinedSeq, leftSeq } = membership;
+    const place = connection.place(channelId);
+    if (connection.closed) return;
+    if (leftSeq === null) {
+      if (!place) await this.enterLate(connection, membership);
+    } else if (
+      place &&
+      place.joinedSeq <= joinedSeq &&
+      leftSeq <= Math.max(place.feed.position, place.subscription.liveFrom - 1)
+    ) {
+      // The feed is past it: it will not say so any more.
+      place.subscription.end(leftSeq);
+      await this.catchUp.sendMissing(connection, channelId, leftSeq, leftSeq);
+    }
+  }
+
+  /** A channel gained while connected: from the user's own `member.joined` on, in order. */
+  private async enterLate(connection: Connection, membership: MembershipRow): Promise<void> {
+    const { channelId, userId } = membership;
+    await this.enter(connection, [membership]);
+    const place = connection.place(channelId);
+    if (!place) return;
+    const now = await this.memberships.find(channelId, userId);
+    this.adjust(place, now);
+    const toSeq = Math.min(now?.leftSeq ?? Infinity, place.subscription.liveFrom - 1);
+    const from = now?.joinedSeq ?? membership.joinedSeq;
+    if (!(await this.catchUp.sendMissing(connection, channelId, from, toSeq))) {
+      connection.outbox.say('refetch', { channelIds: [channelId], reason: 'too-far-behind' });
+    }
+    place.subscription.release();
+  }
+
+  private enter(connection: Connection, memberships: readonly MembershipRow[]): Promise<void> {
+    const channelIds = memberships.map(({ channelId }) => channelId);
+    return this.feeds.join(channelIds, (feeds, heads) => {
+      if (connection.closed) return;
+      for (const { channelId, joinedSeq } of memberships) {
+        const feed = feeds.get(channelId)!;
+        // A membership is told before its event is applied: what lies before it is not theirs.
+        const below = Math.max(heads.get(channelId) ?? 0, feed.position, joinedSeq - 1);
+        connection.subscribe(feed, joinedSeq, below + 1);
+      }
+    });
+  }
+
+  /** By the membership as it stood after the head was read: who left before gets nothing that came later. */
+  private adjust(place: Place, membership: MembershipRow | undefined): void {
+    const { subscription } = place;
+    if (!membership || (membership.leftSeq !== null && membership.leftSeq < subscription.liveFrom)) {
+      subscription.end(subscription.liveFrom - 1);
+    } else if (membership.joinedSeq > place.joinedSeq) {
+      place.joinedSeq = membership.joinedSeq;
+      subscription.beginAt(membership.joinedSeq);
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { Acknowledgement, Count, ReadReport, SocketRefusal } from '@tidemark/contracts';
+import { Keys, RedisConnection } from '@tidemark/redis';
+import { LOG, Metrics, type Log } from '@tidemark/runtime';
+import type { Connection } from '../connections/connection.js';
+import { Topics } from '../topics/topics.js';
+
+const underWayMax = 5_000;
+const underWayPerConnectionMax = 20;
+const answerMs = 5_000;
+const retryAfterMs = 1_000;
+/** Requests that nobody takes. Older ones are given up here by then, and clients repeat them. */
+const streamLengthMax = 100_000;
+
+type Answer = { id: string } & ({ ok: true; counts: Count[] } | ({ ok: false } & SocketRefusal));
+
+/** Takes clients' read reports to read-status-service and its answers back, both through Redis. */
+@Injectable()
+export class ReadReports implements OnApplicationBootstrap {
+  private readonly gatewayId = randomUUID();
+  private readonly underWay = new Map<string, (answer: Acknowledgement<'read'>) => void>();
+  private readonly outcomes;
+  private nextId = 0;
+
+  constructor(
+    private readonly redis: RedisConnection,
+    private readonly topics: Topics,
+    private readonly keys: Keys,
+    @Inject(LOG) private readonly log: Log,
+    @Inject(Metrics) metrics: Metrics,
+  ) {
+    this.outcomes = metrics.counter('read_reports_total', 'Requests with read reports, by outcome.', [
+      'outcome',
+    ]);
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const listener = (message: string) => this.hear(message);
+    await this.topics.subscribe([{ topic: this.keys.replyTopic(this.gatewayId), listener }]);
+  }
+
+  /** Requests that wait for their answer. */
+  get size(): number {
+    return this.underWay.size;
+  }
+
+  async report(connection: Connection, reports: readonly ReadReport[]): Promise<Acknowledgement<'read'>> {
+    const answer = await this.answerTo(connection, reports);
+    this.outcomes.inc({ outcome: answer.ok ? 'taken' : answer.code });
+    return answer;
+  }
+
+  private async answerTo(
+    connection: Connection,
+    reports: readonly ReadReport[],
+  ): Promise<Acknowledgement<'read'>> {
+    if (reports.length === 0) return { ok: true, counts: [] };
+    if (connection.readsUnderWay >= underWayPerConnectionMax) {
+      return { ok: false, code: 'rate-limited', retryAfterMs };
+    }
+    if (this.underWay.size >= underWayMax) return { ok: false, code: 'unavailable', retryAfterMs };
+    connection.readsUnderWay++;
+    try {
+      return await this.ask(connection, reports);
+    } finally {
+      connection.readsUnderWay--;
+    }
+  }
+
+  private ask(connection: Connection, reports: readonly ReadReport[]): Promise<Acknowledgement<'read'>> {
+    const id = String(this.nextId++);
+    const { gatewayId } = this;
+    const request = JSON.stringify({
+      ...{ kind: 'read', gatewayId, id, socketId: connection.id, userId: connection.userId, reports },
+    });
+    return new Promise((resolve) => {
+      const settle = (answer: Acknowledgement<'read'>) => {
+        clearTimeout(timer);
+        this.underWay.delete(id);
+        resolve(answer);
+      };
+      const unavailable = () => settle({ ok: false, code: 'unavailable', retryAfterMs });
+      const timer = setTimeout(unavailable, answerMs);
+      this.underWay.set(id, settle);
+      // Whether it was stored or not when this fails: cursors only advance, so saying it again is harmless.
+      this.send(request).catch((err: unknown) => {
+        this.log.debug({ err }, 'read reports could not be passed on');
+        unavailable();
+      });
+    });
+  }
+
+  private async send(request: string): Promise<void> {
+    const { client } = this.redis;
+    await client.xadd(this.keys.reports, 'MAXLEN', '~', streamLengthMax, '*', 'request', request);
+  }
+
+  private hear(message: string): void {
+    const { id, ...answer } = JSON.parse(message) as Answer;
+    this.underWay.get(id)?.(answer);
+  }
+}

@@ -1,0 +1,40 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { handshake, type Handshake } from '@tidemark/contracts';
+import {
+  Authenticator,
+  Drain,
+  invalidRequest,
+  ProblemError,
+  refuseUnsafe,
+  type Identity,
+} from '@tidemark/runtime';
+
+export interface Admission {
+  identity: Identity;
+  resume: Handshake['resume'];
+}
+
+/** Decides who may connect. Nest's guards do not stand before connections, so this does. */
+@Injectable()
+export class Handshakes {
+  constructor(
+    private readonly authenticator: Authenticator,
+    @Inject(Drain) private readonly drain: Drain,
+  ) {}
+
+  /** Errors: ProblemError `unauthenticated`, `token-expired`, `invalid-request`, `unavailable`. */
+  async admit(auth: unknown): Promise<Admission> {
+    if (this.drain.draining) throw new ProblemError('unavailable', 'This instance is going away.');
+    refuseUnsafe(auth);
+    const parsed = handshake.safeParse(auth);
+    if (!parsed.success) {
+      // Who says nothing of themselves is told so, rather than that a field is missing.
+      if (parsed.error.issues.every(({ path }) => path[0] === 'token')) {
+        throw new ProblemError('unauthenticated', 'This needs a token.');
+      }
+      throw invalidRequest(parsed.error);
+    }
+    const { token, resume } = parsed.data;
+    return { identity: await this.authenticator.authenticate(token), resume };
+  }
+}

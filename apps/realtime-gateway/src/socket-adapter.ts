@@ -1,0 +1,89 @@
+import type { IncomingMessage } from 'node:http';
+import type { INestApplicationContext } from '@nestjs/common';
+import { IoAdapter } from '@nestjs/platform-socket.io';
+import { bodyBytesMax, socketPath } from '@tidemark/contracts';
+import { isOriginAllowed, refuseUnsafe, type Config } from '@tidemark/runtime';
+import type { Server, ServerOptions, Socket } from 'socket.io';
+import type { Connection } from './connections/connection.js';
+
+type Acknowledge = (answer: object) => void;
+type Callback = (payload: unknown, acknowledge: Acknowledge) => Promise<object | undefined>;
+
+/** For a client that opened a connection to say who it is. */
+const connectMs = 10_000;
+/** Events refused for their number, without a pause of a second between, until the connection ends. */
+const refusedMax = 1_000;
+
+/**
+ * Socket.IO as Tidemark speaks it: one payload and one acknowledgement an event, and nothing gets past that is
+ * not so. Nest's own adapter drops what it does not know, and takes several arguments for an array.
+ */
+export class SocketAdapter extends IoAdapter {
+  constructor(
+    app: INestApplicationContext,
+    private readonly config: Config,
+  ) {
+    super(app);
+  }
+
+  override createIOServer(port: number): Server {
+    const allowed = (origin: string | undefined) => isOriginAllowed(this.config.origins, origin);
+    return super.createIOServer(port, {
+      path: socketPath,
+      serveClient: false,
+      transports: ['websocket', 'polling'],
+      // For both transports: `cors` alone only keeps a browser from reading the answer of one of them.
+      allowRequest: (request: IncomingMessage, decide: (error: string | null, success: boolean) => void) =>
+        allowed(request.headers.origin) ? decide(null, true) : decide('origin', false),
+      cors: {
+        origin: (origin: string | undefined, decide: (error: null, allow: boolean) => void) =>
+          decide(null, origin !== undefined && allowed(origin)),
+      },
+      maxHttpBufferSize: bodyBytesMax,
+      perMessageDeflate: false,
+      httpCompression: false,
+      connectTimeout: connectMs,
+    } as unknown as ServerOptions);
+  }
+
+  override bindMessageHandlers(socket: Socket, handlers: { message: unknown; callback: unknown }[]): void {
+    const callbacks = new Map(
+      handlers.map(({ message, callback }) => [message as string, callback as Callback]),
+    );
+    let refused = 0;
+    let refusedAt = 0;
+    // Without a listener, what a client sends that cannot be read is printed to the console.
+    socket.on('error', () => undefined);
+    socket.onAny((event: string, ...args: unknown[]) => {
+      const acknowledge = args.pop();
+      // There is no way to answer, so there is nothing to ask.
+      if (typeof acknowledge !== 'function') return;
+      const answer = acknowledge as Acknowledge;
+      const connection = (socket.data as { connection?: Connection }).connection;
+      const waitMs = connection?.rate.take() ?? 0;
+      if (waitMs > 0) {
+        const now = Date.now();
+        refused = now - refusedAt > 1_000 ? 1 : refused + 1;
+        refusedAt = now;
+        if (refused > refusedMax) connection?.close('rate-limited');
+        return answer({ ok: false, code: 'rate-limited', retryAfterMs: waitMs });
+      }
+      const callback = callbacks.get(event);
+      if (!connection || !callback || args.length !== 1 || !isSafe(args[0])) {
+        return answer({ ok: false, code: 'invalid-request' });
+      }
+      void callback(args[0], answer).then((accepted) => {
+        if (accepted !== undefined) answer(accepted);
+      });
+    });
+  }
+}
+
+function isSafe(payload: unknown): boolean {
+  try {
+    refuseUnsafe(payload);
+    return true;
+  } catch {
+    return false;
+  }
+}

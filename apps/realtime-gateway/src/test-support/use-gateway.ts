@@ -1,0 +1,96 @@
+import { createServer, type AddressInfo } from 'node:net';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { createRuntime, loadConfig, type Runtime } from '@tidemark/runtime';
+import { useDatabase, useRedis, type TestDatabase, type TestRedis } from '@tidemark/testing';
+import { createGatewayApp } from '../app.js';
+import { Topics } from '../topics/topics.js';
+import { Client, type ClientOptions, SECRET } from './client.js';
+import { eventually } from './eventually.js';
+import { Writer } from './writer.js';
+
+export const SHARDS = 4;
+
+export interface Instance {
+  app: NestFastifyApplication;
+  runtime: Runtime;
+  url: string;
+}
+
+/** Gateways that listen, clients that connect to them, and someone who writes as message-api does. */
+export class GatewayWorld {
+  writer: Writer;
+  private readonly instances: Instance[] = [];
+  private readonly clients: Client[] = [];
+
+  constructor(
+    readonly database: TestDatabase,
+    readonly redis: TestRedis,
+  ) {}
+
+  async start(env: Record<string, string> = {}): Promise<Instance> {
+    const runtime = createRuntime(
+      loadConfig('realtime-gateway', {
+        ...{ NODE_ENV: 'test', LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent', PORT: '0' },
+        ...{ DATABASE_URL: this.database.url, REDIS_URL: this.redis.url },
+        ...{ JWT_SECRET: SECRET, SHARDS: String(SHARDS), ...env },
+      }),
+    );
+    const app = await createGatewayApp(runtime);
+    runtime.drain.onDrain('http', () => app.close(), 'finish');
+    await app.listen(0, '127.0.0.1');
+    const { port } = app.getHttpServer().address() as AddressInfo;
+    const instance = { app, runtime, url: `http://127.0.0.1:${port}` };
+    this.instances.push(instance);
+    await eventually(() => (app.get(Topics).isReady ? true : undefined));
+    return instance;
+  }
+
+  get url(): string {
+    return this.instances[0]!.url;
+  }
+
+  /** A client that has had its `ready`. */
+  async connect(user: { externalId: string; name: string }, options: ClientOptions = {}): Promise<Client> {
+    const client = this.client(user, options);
+    await client.once('ready');
+    return client;
+  }
+
+  client(user: { externalId: string; name: string }, options: ClientOptions = {}): Client {
+    const client = new Client(options.url ?? this.url, user, options);
+    this.clients.push(client);
+    return client;
+  }
+
+  disconnectAll(): void {
+    for (const client of this.clients.splice(0)) client.socket.disconnect();
+  }
+
+  async stop(): Promise<void> {
+    this.disconnectAll();
+    await Promise.all(this.instances.splice(0).map(({ runtime }) => runtime.drain.drain()));
+  }
+}
+
+export function useGateway(): GatewayWorld {
+  const world = new GatewayWorld(useDatabase(), useRedis());
+  beforeAll(async () => {
+    world.writer = await Writer.open(world.database, world.redis.url, SHARDS);
+    await world.start();
+  });
+  afterEach(() => world.disconnectAll());
+  afterAll(async () => {
+    await world.stop();
+    world.writer.close();
+  });
+  return world;
+}
+
+/** A port where nobody listens. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
