@@ -28,7 +28,7 @@ BEGIN
       idx integer, author_id bigint, client_id text, fingerprint text, text text,
       mentions bigint[], mentions_all boolean, reply_to bigint, thread_seq bigint, read_to bigint)
   ), judged AS MATERIALIZED (
-    SELECT s.*, u.name, u.picture, m.term, m.cursor_seq, stored.seq AS stored_seq,
+    SELECT s.*, u.name, u.picture, m.term, stored.seq AS stored_seq,
            CASE u.kind WHEN 'bot' THEN 'bot' ELSE 'user' END AS kind,
            CASE
              WHEN channel.id IS NULL THEN 'not-found'
@@ -62,7 +62,7 @@ BEGIN
            CASE
              WHEN n.read_to IS NULL THEN NULL
              WHEN EXISTS (SELECT FROM messages o
-                           WHERE o.channel_id = p_channel_id AND o.seq > greatest(n.read_to, n.cursor_seq)
+                           WHERE o.channel_id = p_channel_id AND o.seq > n.read_to
                              AND o.author_id <> n.author_id AND o.counts AND o.deleted_at IS NULL)
                OR EXISTS (SELECT FROM numbered o
                            WHERE o.seq < n.seq AND o.seq > n.read_to

@@ -116,7 +116,8 @@ export class CursorCache {
   }
 
   private async loadBatch(userIds: readonly string[]): Promise<void> {
-    const nonce = randomUUID();
+    const fresh = randomUUID();
+    const nonces = new Map<string, string>();
     const epochs = new Map<string, string>();
     // Epoch and nonce first, then PostgreSQL: what changes after this removes the nonce.
     await Promise.all(
@@ -125,14 +126,25 @@ export class CursorCache {
         if (epoch !== null) epochs.set(shardName, epoch);
       }),
     );
+    // Who finds another replica's nonce loads under the same one: taking it away would overtake that load.
     await Promise.all(
-      userIds.map((userId) => this.redis.client.set(this.keys.loading(userId), nonce, 'EX', loadingS)),
+      userIds.map(async (userId) => {
+        const held = await this.redis.client.set(
+          this.keys.loading(userId),
+          fresh,
+          'EX',
+          loadingS,
+          'NX',
+          'GET',
+        );
+        nonces.set(userId, held ?? fresh);
+      }),
     );
     const memberships = await this.store.membershipsOf(userIds);
     await Promise.all(
       userIds.map((userId) =>
         installCursors(this.redis.client, this.keys, {
-          ...{ userId, nonce },
+          ...{ userId, nonce: nonces.get(userId) ?? fresh },
           epoch: epochs.get(this.keys.userShardName(userId)) ?? '',
           cursors: memberships.get(userId) ?? [],
         }),

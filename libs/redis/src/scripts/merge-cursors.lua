@@ -24,7 +24,7 @@
   Returns  for each entry { outcome, term, cursor, last read in s }; or 'no-epoch'
     moved       the cursor, the term or the membership changed
     kept        what is held is as new or newer
-    absent      the user is not loaded; a load under way will have to begin again
+    absent      the user is not loaded; a load under way begins again if the entry is of something committed
     not-member
     newer-term  the report knows a term that is not held: load the user again
     stale       the counters were taken before what is counted by now: count again
@@ -42,7 +42,7 @@ local function merge(i)
   local cursors, counters = KEYS[3 * i], KEYS[3 * i + 1]
 
   if redis.call('HGET', cursors, '0') ~= epoch then
-    redis.call('DEL', KEYS[3 * i + 2])
+    if verb == 'set' or verb == 'leave' then redis.call('DEL', KEYS[3 * i + 2]) end
     return { 'absent', 0, 0, 0 }
   end
   local held = redis.call('HGET', cursors, channel)
@@ -84,6 +84,8 @@ local function merge(i)
     if math.abs(heldTerm) > term or heldTerm == -term then return kept end
     if heldTerm == term and heldCursor >= cursor then return kept end
     if not recount() then return { 'stale', heldTerm, heldCursor, lastRead } end
+    -- The cursor is committed, the counters at it are not.
+    if ARGV[8 * i - 2] ~= '' then mark() end
     return store(term, cursor, heldTerm == term and nowS or lastRead)
   end
 

@@ -56,7 +56,7 @@ describe('the scripts', () => {
     }
   });
   afterAll(async () => {
-    redis.disconnect();
+    await redis.quit();
     await instance.stop();
     await instance.remove();
   });
@@ -104,7 +104,7 @@ describe('the scripts', () => {
       await redis.publish('end', '');
       await ended;
       expect(heard.slice(0, 2)).toEqual(['[{"seq":1}]', '[{"seq":2}]']);
-      subscriber.disconnect();
+      await subscriber.quit();
     });
 
     it('refuses to leave a hole, and serves no count until what is known is applied', async () => {
