@@ -4,7 +4,7 @@ import { CONFIG, Drain, isTemporary, LOG, type Config, type Log } from '@tidemar
 import { QueueConnections } from './queues/queue-connections.js';
 import { KEEP_JOBS, Queues } from './queues/queues.js';
 
-const WATCHDOG_MS = 10_000;
+const WATCHDOG_MS_MIN = 2_000;
 const PRUNING_INTERVAL_MS = 3_600_000;
 
 /**
@@ -30,7 +30,8 @@ export class Schedules implements OnApplicationBootstrap {
 
   onApplicationBootstrap(): void {
     this.connections.onReady(() => void this.write());
-    this.watchdog = setInterval(() => void this.write(), WATCHDOG_MS);
+    const watchdogMs = Math.max(WATCHDOG_MS_MIN, 2 * this.config.flushIntervalMs);
+    this.watchdog = setInterval(() => void this.write(), watchdogMs);
     this.watchdog.unref();
   }
 

@@ -76,7 +76,8 @@ export class RelayService implements OnApplicationBootstrap {
     while (!signal.aborted) {
       let pauseMs = PAUSE_MS;
       try {
-        if (await this.relayOnce()) pauseMs = 0;
+        // While Redis is away the position stays, and PostgreSQL is left alone.
+        if (this.redis.available && (await this.relayOnce())) pauseMs = 0;
         this.failures = 0;
       } catch (err) {
         this.failures++;

@@ -20,13 +20,9 @@ const NAME = 'channel-log';
 const START: RelayPosition = { xid: '0', channelId: '0', seq: 0 };
 
 /**
- * Rows after the position, of transactions that came before the oldest one still running: none can appear among
- * them any more, however late it commits. `xid < pg_snapshot_xmin` means "all that have ended and will not change".
+ * The log in the order of its transactions, read below the oldest one still running (`pg_snapshot_xmin`): all of
+ * those have ended, so however late a transaction commits, none of its rows turns up behind the position.
  */
-const AFTER_POSITION = `
-  (e.xid, e.channel_id, e.seq) > ($1::xid8, $2::bigint, $3::bigint)
-  AND e.xid < pg_snapshot_xmin(pg_current_snapshot())`;
-
 @Injectable()
 export class RelayStore {
   constructor(@Inject(Database) private readonly database: Database) {}
@@ -35,10 +31,12 @@ export class RelayStore {
   async hasPending(): Promise<boolean> {
     const { rows } = await this.database.query<{ pending: boolean }>({
       name: 'relay-pending',
-      text: `SELECT p.xid >= pg_snapshot_xmax(pg_current_snapshot()) OR EXISTS (
-               SELECT FROM channel_events e
+      // Not EXISTS: it may read the table from its beginning. This is one probe of channel_events_by_transaction.
+      text: `SELECT p.xid >= pg_snapshot_xmax(pg_current_snapshot()) OR (
+               SELECT true FROM channel_events e
                 WHERE (e.xid, e.channel_id, e.seq) > (p.xid, p.channel_id, p.seq)
-                  AND e.xid < pg_snapshot_xmin(pg_current_snapshot())) AS pending
+                  AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+                ORDER BY e.xid, e.channel_id, e.seq LIMIT 1) IS NOT NULL AS pending
                FROM relay_position p WHERE p.name = $1`,
       values: [NAME],
     });
@@ -72,13 +70,15 @@ export class RelayStore {
         await moveTo(START);
         return 'reset';
       }
-      const { rows } = await client.query<Record<string, unknown>>({
-        name: 'relay-rows',
-        text: `SELECT e.xid, extract(epoch FROM clock_timestamp() - e.at) * 1000 AS "ageMs", ${logColumns}
-                 FROM channel_events e WHERE ${AFTER_POSITION}
-                ORDER BY e.xid, e.channel_id, e.seq LIMIT $4`,
-        values: [position.xid, position.channel_id, position.seq, limit],
-      });
+      // Not prepared: a plan for any position and limit may sort the whole log.
+      const { rows } = await client.query<Record<string, unknown>>(
+        `SELECT e.xid, extract(epoch FROM clock_timestamp() - e.at) * 1000 AS "ageMs", ${logColumns}
+           FROM channel_events e
+          WHERE (e.xid, e.channel_id, e.seq) > ($1::xid8, $2::bigint, $3::bigint)
+            AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+          ORDER BY e.xid, e.channel_id, e.seq LIMIT $4`,
+        [position.xid, position.channel_id, position.seq, limit],
+      );
       const reached = await relay(
         rows.map((row) => ({ ...rowToLog(row), xid: String(row.xid), ageMs: Number(row.ageMs) })),
       );
