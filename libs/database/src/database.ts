@@ -1,6 +1,7 @@
 import type { Pool, PoolClient, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
+import { onConnection } from './connection.js';
 import { entities } from './entities.js';
 import { migrations } from './migrations.js';
 import { parseLsn, type Position } from './position.js';
@@ -88,18 +89,10 @@ export class Database {
    */
   async transaction<Result>(work: (client: PoolClient) => Promise<Result>): Promise<Result> {
     for (let attempt = 1; ; attempt++) {
-      const client = await this.primary.connect();
-      let broken: Error | undefined;
       try {
-        await client.query('BEGIN');
-        const result = await work(client);
-        await client.query('COMMIT');
-        return result;
+        return await onConnection(this.primary, (client) => commit(client, work));
       } catch (error) {
-        await client.query('ROLLBACK').catch((rollbackError: Error) => (broken = rollbackError));
         if (attempt >= ATTEMPTS_MAX || !RETRYABLE.has((error as { code?: string }).code ?? '')) throw error;
-      } finally {
-        client.release(broken);
       }
     }
   }
@@ -140,18 +133,34 @@ export class Database {
 
   async migrate(): Promise<string[]> {
     // Several replicas may start at once: one migrates, the others wait for it.
-    const lock = await this.primary.connect();
-    try {
+    return onConnection(this.primary, async (lock) => {
       await lock.query(`SELECT pg_advisory_lock(hashtext('tidemark.migrate'))`);
-      const done = await this.dataSource.runMigrations({ transaction: 'each' });
-      return done.map(({ name }) => name);
-    } finally {
-      await lock.query(`SELECT pg_advisory_unlock_all()`).catch(() => undefined);
-      lock.release();
-    }
+      try {
+        const done = await this.dataSource.runMigrations({ transaction: 'each' });
+        return done.map(({ name }) => name);
+      } finally {
+        await lock.query(`SELECT pg_advisory_unlock_all()`).catch(() => undefined);
+      }
+    });
   }
 
   async close(): Promise<void> {
     await Promise.all([this.dataSource.destroy(), ...this.replicas.map((pool) => pool.end())]);
+  }
+}
+
+async function commit<Result>(
+  client: PoolClient,
+  work: (client: PoolClient) => Promise<Result>,
+): Promise<Result> {
+  await client.query('BEGIN');
+  try {
+    const result = await work(client);
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    // Where this fails too the connection is gone, and the transaction with it.
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
   }
 }

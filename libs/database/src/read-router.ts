@@ -1,5 +1,6 @@
 import { isTemporary } from '@tidemark/runtime';
 import type { Pool, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import { onConnection } from './connection.js';
 import type { Database } from './database.js';
 import { parseLsn, type Position } from './position.js';
 
@@ -55,10 +56,8 @@ export class ReadRouter {
     consistency: Pick<Position, 'timeline' | 'lsn'>,
     work: (query: Query) => Promise<Result>,
   ): Promise<Routed<Result> | null> {
-    let broken: Error | undefined;
     try {
-      const client = await pool.connect();
-      try {
+      return await onConnection(pool, async (client) => {
         const position = await replayedBy((statement) => client.query(statement));
         if (!position || position.timeline !== consistency.timeline || position.lsn < consistency.lsn)
           return null;
@@ -67,13 +66,8 @@ export class ReadRouter {
         );
         // Replay went on while the read ran, and what it saw may be later than the check.
         const after = await replayedBy((statement) => client.query(statement));
-        return { result, servedBy: 'replica', position: after ?? position };
-      } catch (error) {
-        broken = error as Error;
-        throw error;
-      } finally {
-        client.release(isTemporary(broken) ? broken : undefined);
-      }
+        return { result, servedBy: 'replica' as const, position: after ?? position };
+      });
     } catch (error) {
       if (!isTemporary(error)) throw error;
       this.restsUntil.set(pool, Date.now() + RESTS_MS);
