@@ -1,23 +1,24 @@
 import type { Pool, PoolClient } from 'pg';
 
 /**
- * Runs `work` on one connection of a pool, which gives it back afterwards. One that broke is thrown away.
+ * Runs `work` on one connection of a pool, which gets it back afterwards. One that broke, or that `work` gives
+ * up, is thrown away.
  *
  * A connection that is cut says so by an event besides failing its query. In the pool's hands the pool listens;
  * in ours nobody would, and an error that nobody hears ends the process.
  */
 export async function onConnection<Result>(
   pool: Pool,
-  work: (client: PoolClient) => Promise<Result>,
+  work: (client: PoolClient, giveUp: (error: Error) => void) => Promise<Result>,
 ): Promise<Result> {
   const client = await pool.connect();
   let broken: Error | undefined;
-  const onError = (error: Error) => (broken = error);
-  client.on('error', onError);
+  const giveUp = (error: Error) => void (broken = error);
+  client.on('error', giveUp);
   try {
-    return await work(client);
+    return await work(client, giveUp);
   } finally {
-    client.off('error', onError);
+    client.off('error', giveUp);
     client.release(broken);
   }
 }

@@ -90,7 +90,7 @@ export class Database {
   async transaction<Result>(work: (client: PoolClient) => Promise<Result>): Promise<Result> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await onConnection(this.primary, (client) => commit(client, work));
+        return await onConnection(this.primary, (client, giveUp) => commit(client, work, giveUp));
       } catch (error) {
         if (attempt >= ATTEMPTS_MAX || !RETRYABLE.has((error as { code?: string }).code ?? '')) throw error;
       }
@@ -152,6 +152,7 @@ export class Database {
 async function commit<Result>(
   client: PoolClient,
   work: (client: PoolClient) => Promise<Result>,
+  giveUp: (error: Error) => void,
 ): Promise<Result> {
   await client.query('BEGIN');
   try {
@@ -159,8 +160,7 @@ async function commit<Result>(
     await client.query('COMMIT');
     return result;
   } catch (error) {
-    // Where this fails too the connection is gone, and the transaction with it.
-    await client.query('ROLLBACK').catch(() => undefined);
+    await client.query('ROLLBACK').catch(giveUp);
     throw error;
   }
 }

@@ -1,10 +1,9 @@
-import { loadConfigOrExit } from '@tidemark/runtime';
+import { loadDatabaseUrlOrExit } from '@tidemark/runtime';
 import { Database } from './database.js';
 
 // `npm run migrate`: brings DATABASE_URL to the schema of this version, and says what it did.
-const config = loadConfigOrExit('message-api');
 const database = await Database.connect({
-  url: config.databaseUrl,
+  url: loadDatabaseUrlOrExit(),
   applicationName: 'tidemark-migrate',
   poolSizeMax: 2,
 });

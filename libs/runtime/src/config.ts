@@ -64,13 +64,15 @@ const origin = z.string().refine(
   { error: 'must be origins such as https://chat.example, http://localhost:* or *' },
 );
 
+const databaseUrl = url('postgres', 'postgresql');
+
 const environment = z
   .object({
     NODE_ENV: choice(['production', 'development', 'test']),
     LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
     PORT: whole(-1, 0, 65_535),
     ORIGINS: list(origin).optional(),
-    DATABASE_URL: url('postgres', 'postgresql'),
+    DATABASE_URL: databaseUrl,
     REPLICA_URLS: list(url('postgres', 'postgresql')).default([]),
     REDIS_URL: url('redis', 'rediss').optional(),
     REDIS_CLUSTER_URLS: list(url('redis', 'rediss')).optional(),
@@ -197,6 +199,14 @@ function explain(error: z.ZodError, given: Environment): string {
     if (!byName.has(name)) byName.set(name, message);
   }
   return [...byName].map(([name, message]) => `${name} ${message}`).join('; ');
+}
+
+/** What migrating needs: a database, and none of what a service does. Exits like loadConfigOrExit. */
+export function loadDatabaseUrlOrExit(env: Environment = process.env): string {
+  const parsed = z.object({ DATABASE_URL: databaseUrl }).safeParse(env);
+  if (parsed.success) return parsed.data.DATABASE_URL;
+  process.stderr.write(`migrate: ${explain(parsed.error, env)}\n`);
+  process.exit(1);
 }
 
 /** For a process at its start: a wrong value is one line on stderr and exit code 1, not a stack trace. */

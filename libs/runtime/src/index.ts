@@ -8,6 +8,7 @@ export {
   isOriginAllowed,
   loadConfig,
   loadConfigOrExit,
+  loadDatabaseUrlOrExit,
   type Config,
   type RedisAddress,
   type ServiceName,
