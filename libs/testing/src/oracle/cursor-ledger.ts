@@ -45,9 +45,16 @@ export class CursorLedger {
     return this.events.acknowledged;
   }
 
+  /**
+   * The term that a join will begin. Ask before the join is sent: its first reads may be acknowledged earlier
+   * than the join itself.
+   */
+  termOfJoin(member: Membership): number {
+    return (this.versionOf(member)?.term ?? 0) + 1;
+  }
+
   /** Who joins has read up to the join, in a new term. Returns that version. */
-  joined(member: Membership, seq: number): Version {
-    const term = (this.entries.get(keyOf(member))?.acknowledged.term ?? 0) + 1;
+  joined(member: Membership, seq: number, term = this.termOfJoin(member)): Version {
     const entry = this.entryOf(member);
     entry.member = true;
     return this.raise(entry, { term, cursor: seq }, true);

@@ -20,6 +20,12 @@ export async function unrest(database: Queryable, redis: RedisClient, keys: Keys
     if (known !== null && Number(known) > Number(applied ?? 0))
       busy.push(`channel ${id} is known to ${known}`);
   }
+  // Behind the relay's position a member's join or leaving may not have reached Redis. At 0 no relay has run yet.
+  const { rows: relayed } = await database.query<{ waiting: string }>(
+    `SELECT count(*) AS waiting FROM channel_events e JOIN relay_position p
+         ON p.xid > '0' AND (e.xid, e.channel_id, e.seq) > (p.xid, p.channel_id, p.seq)`,
+  );
+  if (Number(relayed[0]?.waiting) > 0) busy.push(`${relayed[0]?.waiting} events are not relayed`);
   // Last: each of the others may still make members dirty.
   for (const shardName of keys.userShards()) {
     const dirty = await redis.zcard(keys.dirty(shardName));

@@ -1,0 +1,90 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Problem, ServiceName } from '@tidemark/contracts';
+import type { Stack } from '@tidemark/stack';
+import { type Http, NoAnswerError, type HttpAnswer, type HttpRequest } from './http.js';
+
+export interface ApiRequest extends Omit<HttpRequest, 'url'> {
+  service: ServiceName;
+  /** `/v1/...` */
+  path: string;
+}
+
+export interface ApiAnswer<Body> {
+  body: Body;
+  /** More than one: an earlier attempt may have taken effect unheard. */
+  attempts: number;
+}
+
+/** A plain no, which asking again does not change. */
+export class RefusedError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    what: string,
+    detail: string,
+  ) {
+    super(`${what} was answered with ${status} ${code}: ${detail}`);
+  }
+}
+
+/** A client that gives up after this would call the system down. */
+const PATIENCE_MS = 90_000;
+const PAUSE_MS = { first: 20, max: 500 };
+
+/** The public HTTP API, over all replicas in turn. */
+export class Api {
+  private turn = 0;
+  /** What was refused or failed, and how often: retries must not hide it. */
+  readonly troubles = new Map<string, number>();
+
+  constructor(
+    private readonly services: Stack['services'],
+    private readonly http: Http,
+  ) {}
+
+  /**
+   * Asks until there is an answer: for what may be repeated, such as a send with its clientId.
+   *
+   * @throws RefusedError
+   */
+  async ask<Body>(request: ApiRequest): Promise<ApiAnswer<Body>> {
+    const deadline = performance.now() + PATIENCE_MS;
+    for (let attempts = 1; ; attempts++) {
+      const pauseMs = Math.min(PAUSE_MS.first * 2 ** Math.min(attempts, 10), PAUSE_MS.max);
+      try {
+        return { body: await this.askOnce<Body>(request), attempts };
+      } catch (error) {
+        if (!isTemporary(error) || performance.now() > deadline) throw error;
+        await delay(pauseMs);
+      }
+    }
+  }
+
+  /** @throws RefusedError, NoAnswerError */
+  async askOnce<Body>({ service, path, ...request }: ApiRequest): Promise<Body> {
+    const replicas = this.services[service];
+    const replica = replicas[this.turn++ % replicas.length]!;
+    const what = `${request.method} ${path.replace(/\d+/g, '*')}`;
+    let answer: HttpAnswer;
+    try {
+      answer = await this.http.request({ ...request, url: `${replica.url}${path}` });
+    } catch (error) {
+      this.count(`${what}: ${(error as Error).message}`);
+      throw error;
+    }
+    if (answer.status < 300) return answer.body as Body;
+    const { code = '-', detail = '' } = (answer.body ?? {}) as Partial<Problem>;
+    this.count(`${what}: ${answer.status} ${code}`);
+    throw new RefusedError(answer.status, code, what, detail);
+  }
+
+  private count(trouble: string): void {
+    this.troubles.set(trouble, (this.troubles.get(trouble) ?? 0) + 1);
+  }
+}
+
+export function isTemporary(error: unknown): boolean {
+  return (
+    error instanceof NoAnswerError || (error instanceof RefusedError && [429, 503].includes(error.status))
+  );
+}

@@ -1,0 +1,117 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Stack } from '@tidemark/stack';
+import { storedMembers, type CursorLedger } from '@tidemark/testing';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import type { Measures } from './measures.js';
+
+export const faults = ['none', 'redis', 'sync-worker', 'gateway', 'message-api'] as const;
+export type Fault = (typeof faults)[number];
+
+export interface FaultContext {
+  stack: Stack;
+  database: pg.Pool;
+  ledger: CursorLedger;
+  measures: Measures;
+  onProgress: (line: string) => void;
+}
+
+/** How long Redis is away: longer than anything waits for it, shorter than a client's patience. */
+const REDIS_AWAY_MS = 1_000;
+const REDIS_PAUSED_MS = 2_000;
+const WAIT_MS = 60_000;
+/** Rows that are committed and not applied before message-api is killed: each replica has some of them. */
+const UNAPPLIED_MIN = 10;
+
+/** Breaks something for real, under load, and resolves once it has been started again. */
+export const breakThings: Record<Fault, (context: FaultContext) => Promise<void>> = {
+  none: async () => {},
+  redis: killRedis,
+  'sync-worker': killWorkerInFlush,
+  gateway: killGateway,
+  'message-api': killBetweenCommitAndApply,
+};
+
+/** kill -9 of a Redis that keeps nothing; it comes back empty. */
+async function killRedis({ stack, database, ledger, measures, onProgress }: FaultContext): Promise<void> {
+  const { redis } = stack;
+  if (!redis) throw new Error('To kill Redis it must be one of our own: unset REDIS_URL');
+  await measures.beforeRedisIsGone();
+  await redis.kill();
+  onProgress('Redis is killed');
+  // What was acknowledged before is heard by now; nothing can be acknowledged until it is back.
+  await delay(REDIS_AWAY_MS);
+  ledger.afterLoss(await storedMembers(database));
+  await redis.start();
+  onProgress('Redis is back, and empty');
+}
+
+/** kill -9 while the flush waits in PostgreSQL for a lock that we hold. */
+async function killWorkerInFlush({ stack, measures, onProgress }: FaultContext): Promise<void> {
+  const client = new pg.Client({ connectionString: stack.databaseUrl });
+  await client.connect();
+  try {
+    await client.query('BEGIN');
+    await client.query('SELECT FROM cache_fences FOR UPDATE');
+    await until('a flush to wait for our lock', async () => {
+      const { rows } = await client.query(
+        `SELECT FROM pg_stat_activity
+          WHERE wait_event_type = 'Lock' AND pg_backend_pid() = ANY (pg_blocking_pids(pid))`,
+      );
+      return rows.length > 0;
+    });
+    const [worker] = stack.services['sync-worker'];
+    await measures.beforeWorkerIsGone();
+    await worker!.kill();
+    onProgress('sync-worker is killed in a flush');
+    await client.query('ROLLBACK');
+    await worker!.started();
+    onProgress('sync-worker is back');
+  } finally {
+    await client.end();
+  }
+}
+
+async function killGateway({ stack, onProgress }: FaultContext): Promise<void> {
+  const [gateway] = stack.services['realtime-gateway'];
+  await gateway!.kill();
+  onProgress('A gateway is killed');
+  await gateway!.started();
+  onProgress('The gateway is back');
+}
+
+/** Redis is paused, so that commits are not applied; then a replica that has made some of them is killed. */
+async function killBetweenCommitAndApply({ stack, database, onProgress }: FaultContext): Promise<void> {
+  const redis = new Redis(stack.redisUrl);
+  const logged = async () => {
+    const { rows } = await database.query<{ total: string }>('SELECT sum(head_seq) AS total FROM channels');
+    return Number(rows[0]?.total);
+  };
+  try {
+    await redis.call('CLIENT', 'PAUSE', String(REDIS_PAUSED_MS), 'ALL');
+    const pausedAtMs = performance.now();
+    // Nothing is applied while Redis is paused, so whatever is committed from now on is not.
+    const before = await logged();
+    await until(
+      'commits that Redis does not hear of',
+      async () => (await logged()) >= before + UNAPPLIED_MIN,
+    );
+    if (performance.now() - pausedAtMs > REDIS_PAUSED_MS) throw new Error('Redis went on too early');
+    const unapplied = (await logged()) - before;
+    const [api] = stack.services['message-api'];
+    await api!.kill();
+    onProgress(`message-api is killed with ${unapplied} events committed and not applied`);
+    await api!.started();
+    onProgress('message-api is back');
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function until(what: string, ask: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + WAIT_MS;
+  while (!(await ask())) {
+    if (performance.now() > deadline) throw new Error(`Waited ${WAIT_MS / 1000} s in vain for ${what}`);
+    await delay(20);
+  }
+}
