@@ -1,2 +1,59 @@
-// Placeholder: the tests that take minutes, written with the first of them.
-export {};
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { isFlawless, runReplay, showReport, type Fault, type Strategy } from '@tidemark/replay';
+import { checkConformance, startConformanceStack } from './conformance/conformance.js';
+
+/**
+ * `npm run test:long -- [--histories 10000] [--logs <folder>] [--folders dev,test,new-domains] [--skip-histories]`
+ *
+ * What takes too long for `npm test`: thousands of random histories under each strategy, and every folder of real
+ * logs, under each strategy, with each fault. Prints a line or a table for each; exit code 1 if anything is wrong.
+ */
+const { values } = parseArgs({
+  options: {
+    histories: { type: 'string', default: '10000' },
+    logs: { type: 'string', default: '../shared/data/ubuntu-irc' },
+    folders: { type: 'string', default: 'dev,test,new-domains' },
+    strategies: { type: 'string', default: 'watermark,write-behind' },
+    faults: { type: 'string', default: 'none,redis,sync-worker,gateway,message-api' },
+    'skip-histories': { type: 'boolean', default: false },
+  },
+});
+const say = (line: string) => process.stdout.write(`${line}\n`);
+const strategies = values.strategies.split(',') as Strategy[];
+let failures = 0;
+
+for (const strategy of values['skip-histories'] ? [] : strategies) {
+  const stack = await startConformanceStack(strategy);
+  const from = Date.now();
+  try {
+    const { checked } = await checkConformance(stack, { strategy, histories: Number(values.histories) });
+    say(
+      `${strategy}: ${values.histories} histories, ${checked} members, 0 mismatches, ${(Date.now() - from) / 1000} s`,
+    );
+  } catch (error) {
+    failures += 1;
+    say(`${strategy}: ${(error as Error).message}\n${String((error as Error).cause ?? '')}`);
+  } finally {
+    await stack.stop();
+  }
+}
+
+for (const folder of values.folders.split(',').map((name) => join(values.logs, name))) {
+  if (!existsSync(folder)) {
+    say(`${folder}: no such folder; name where the logs are with --logs`);
+    failures += 1;
+    continue;
+  }
+  for (const strategy of strategies) {
+    for (const fault of values.faults.split(',') as Fault[]) {
+      const report = await runReplay({ folder, strategy, fault });
+      say(showReport(report));
+      for (const finding of report.findings) say(finding);
+      if (!isFlawless(report)) failures += 1;
+    }
+  }
+}
+say(failures === 0 ? 'Nothing wrong, lost, missing or repeated.' : `${failures} runs found something wrong.`);
+process.exitCode = failures === 0 ? 0 : 1;

@@ -1,0 +1,182 @@
+import type { Count, Unread } from '@tidemark/contracts';
+import { Database } from '@tidemark/database';
+import { Keys } from '@tidemark/redis';
+import { startStack, type Stack } from '@tidemark/stack';
+import { compareAtRest, showDifferences, waitForRest } from '@tidemark/testing';
+import { Redis } from 'ioredis';
+import { Crowd, eventually } from './crowd.js';
+
+const drainMs = 5_000;
+
+describe('the system', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack({
+      instances: { 'message-api': 2, 'realtime-gateway': 2, 'read-status-service': 2, 'sync-worker': 2 },
+      env: { FLUSH_INTERVAL_MS: '200', DRAIN_MS: String(drainMs), LOG_LEVEL: 'warn' },
+      preferredPorts: false,
+      durable: false,
+      stackFile: null,
+    });
+  }, 90_000);
+  afterAll(() => stack.stop(), 60_000);
+
+  const readiness = async (url: string) => {
+    const response = await fetch(`${url}/health/ready`).catch(() => null);
+    const body = response
+      ? ((await response.json()) as { status: string; checks: Record<string, unknown> })
+      : null;
+    return { status: response?.status ?? 0, body };
+  };
+  const allReady = () =>
+    Promise.all(
+      Object.values(stack.services)
+        .flat()
+        .map((instance) => instance.started()),
+    );
+
+  /** Everything that anybody can ask is what the oracle counts. */
+  const expectExact = async () => {
+    const database = await Database.connect({ url: stack.databaseUrl, applicationName: 'tidemark-outages' });
+    const redis = new Redis(stack.redisUrl);
+    try {
+      const keys = new Keys(16);
+      await waitForRest({ database, redis, keys });
+      const { logEpoch } = await database.position();
+      const { checked, differences } = await compareAtRest({
+        ...{ database, redis, keys, logEpoch },
+        strategy: 'watermark',
+      });
+      expect(showDifferences(differences)).toBe(showDifferences([]));
+      expect(checked).toBeGreaterThan(0);
+    } finally {
+      redis.disconnect();
+      await database.close();
+    }
+  };
+
+  it('commits sends while Redis is away, says so, and counts and delivers them when it is back, empty', async () => {
+    const crowd = await Crowd.gather(stack, 3);
+    expect((await crowd.send(0, 'before')).status).toBe(201);
+    await stack.redis!.kill();
+
+    const sends = await Promise.all(Array.from({ length: 20 }, (_, i) => crowd.send(0, `during-${i}`)));
+    expect(sends.map(({ status }) => status)).toEqual(sends.map(() => 201));
+    const api = await eventually(
+      () => readiness(stack.services['message-api'][0]!.url),
+      ({ body }) => body?.status === 'degraded',
+    );
+    expect(api).toMatchObject({ status: 200, body: { status: 'degraded' } });
+    const refused = await crowd.call('read-status-service', crowd.jwts[1]!, 'GET', '/v1/unread');
+    expect(refused).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+
+    await stack.redis!.restart();
+    const counted = await eventually(
+      () => crowd.call<Unread>('read-status-service', crowd.jwts[1]!, 'GET', '/v1/unread'),
+      ({ status, body }) => status === 200 && body.total === 21,
+    );
+    expect(counted.body).toMatchObject({ total: 21, channels: 21 });
+    await allReady();
+    await expectExact();
+  }, 90_000);
+
+  it('refuses plainly while PostgreSQL is away, keeps what it answered, and recovers by itself', async () => {
+    const crowd = await Crowd.gather(stack, 2);
+    const path = `/v1/channels/${crowd.channelId}/messages`;
+    const answered: string[] = [];
+    let stopping = false;
+    const sending = (async () => {
+      for (let i = 0; !stopping; i++) {
+        const { status } = await crowd.send(0, `s${i}`);
+        if (status === 201) answered.push(`s${i}`);
+      }
+    })();
+    await eventually(
+      () => Promise.resolve(answered.length),
+      (sent) => sent > 10,
+    );
+    await stack.postgres!.stop('immediate');
+    const refused = await crowd.send(0, 'refused');
+    expect(refused).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    const api = await eventually(
+      () => readiness(stack.services['message-api'][0]!.url),
+      ({ status }) => status === 503,
+    );
+    expect(api.status).toBe(503);
+    stopping = true;
+    await sending;
+
+    await stack.postgres!.start();
+    const again = await eventually(
+      () => crowd.send(0, 'refused'),
+      ({ status }) => status === 201 || status === 200,
+    );
+    expect([200, 201]).toContain(again.status);
+    const stored = new Set<string>();
+    for (let after = 0; ;) {
+      const { body } = await crowd.call<{ items: { seq: number; clientId: string }[]; hasAfter: boolean }>(
+        ...(['message-api', crowd.jwts[1]!, 'GET', `${path}?after=${after}&limit=100`] as const),
+      );
+      for (const { clientId } of body.items) stored.add(clientId);
+      if (!body.hasAfter) break;
+      after = body.items.at(-1)!.seq;
+    }
+    expect(answered.filter((clientId) => !stored.has(clientId))).toEqual([]);
+    await allReady();
+    await expectExact();
+  }, 90_000);
+
+  it('loses no accepted send and no read when its services drain one after the other under load', async () => {
+    const crowd = await Crowd.gather(stack, 4);
+    const accepted: { clientId: string; seq: number }[] = [];
+    const reads: Count[] = [];
+    let stopping = false;
+    let turn = 0;
+    const client = async (who: number) => {
+      while (!stopping) {
+        const clientId = `d${turn++}`;
+        let answer = await crowd.send(who, clientId);
+        // As every client does: again with the same clientId, until it is answered.
+        while (answer.status === 0 || answer.status === 503) answer = await crowd.send(who, clientId);
+        accepted.push({ clientId, seq: answer.body.seq });
+        const read = await crowd.call<Count>(
+          ...([
+            'read-status-service',
+            crowd.jwts[who]!,
+            'PUT',
+            `/v1/channels/${crowd.channelId}/read`,
+            {},
+          ] as const),
+        );
+        if (read.status === 200) reads[who] = read.body;
+      }
+    };
+    const clients = [0, 1, 2, 3].map(client);
+    for (const instance of Object.values(stack.services).flat()) {
+      const before = accepted.length;
+      await eventually(
+        () => Promise.resolve(accepted.length),
+        (sent) => sent > before + 20,
+      );
+      const from = Date.now();
+      expect({ name: instance.name, exitCode: await instance.stop() }).toEqual({
+        name: instance.name,
+        exitCode: 0,
+      });
+      expect(Date.now() - from).toBeLessThan(drainMs + 2_000);
+      await instance.start();
+      await instance.started();
+    }
+    stopping = true;
+    await Promise.all(clients);
+
+    const seqs = accepted.map(({ seq }) => seq);
+    expect(new Set(seqs).size).toBe(seqs.length);
+    for (const who of [0, 1, 2, 3]) {
+      const { body } = await crowd.call<Unread>('read-status-service', crowd.jwts[who]!, 'GET', '/v1/unread');
+      expect(body.items[0]!.cursor).toBeGreaterThanOrEqual(reads[who]!.cursor);
+    }
+    await expectExact();
+  }, 180_000);
+});
