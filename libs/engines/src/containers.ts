@@ -54,7 +54,21 @@ async function start(
   try {
     return await withProgress(`Starting ${image} in a container`, onProgress, work);
   } catch (error) {
-    throw new NoContainerError(`No container of ${image}: ${(error as Error).message.split('\n')[0]}`);
+    const reason = `No container of ${image}: ${(error as Error).message.split('\n')[0]}`;
+    // Testcontainers first starts an image of its own, which removes what a killed run leaves, and says the same of both.
+    const hint =
+      '(it is here; testcontainers also wants its own ryuk, unless TESTCONTAINERS_RYUK_DISABLED=true)';
+    throw new NoContainerError((await isHere(image)) ? `${reason} ${hint}` : reason);
+  }
+}
+
+async function isHere(image: string): Promise<boolean> {
+  const { getContainerRuntimeClient, ImageName } = await import('testcontainers');
+  try {
+    const { image: images } = await getContainerRuntimeClient();
+    return await images.exists(ImageName.fromString(image));
+  } catch {
+    return false; // no engine at all
   }
 }
 
