@@ -24,7 +24,7 @@ interface Waiting {
   failed: (error: unknown) => void;
 }
 
-/** A batch as it was committed: its sends and their rows, in one order. */
+/** A batch as it was committed; `idx` of a row is the place of its send. */
 export interface CommittedBatch {
   channelId: string;
   sends: readonly Send[];
@@ -95,7 +95,12 @@ export class SendBatches {
     this.sizes.observe(batch.length);
     try {
       const rows = await this.append(channelId, sends);
-      batch.forEach((waiting, i) => waiting.committed(rows[i]!, { channelId, sends, rows }));
+      const committed = { channelId, sends, rows };
+      batch.forEach((waiting, idx) => {
+        const row = rows.find((candidate) => candidate.idx === idx);
+        if (row) waiting.committed(row, committed);
+        else waiting.failed(goneAuthor());
+      });
     } catch (error) {
       if (batch.length > 1 && !isTemporary(error)) {
         // One that PostgreSQL will not take must not fail the others.
@@ -112,9 +117,7 @@ export class SendBatches {
     let broke = 0;
     for (let attempt = 1; ; attempt++) {
       try {
-        const rows = await this.store.append(channelId, sends);
-        if (rows.length === sends.length) return rows;
-        throw new Error(`${sends.length} sends, but ${rows.length} outcomes: an author is not there`);
+        return await this.store.append(channelId, sends);
       } catch (error) {
         if (codeOf(error) === DEADLOCK && attempt < DEADLOCK_ATTEMPTS_MAX) continue;
         const repeatAfterMs = hasConnectionBroken(error) ? REPEATS_AFTER_MS[broke++] : undefined;
@@ -144,6 +147,11 @@ function takeBatch(queue: Waiting[]): Waiting[] {
     queue.splice(at, 1);
   }
   return taken;
+}
+
+/** Who was let in as a user of before a restore is ensured again within a minute. */
+function goneAuthor(): ProblemError {
+  return new ProblemError('unavailable', 'Your user is being made anew.', { retryAfterS: 60 });
 }
 
 const codeOf = (error: unknown): string => (error as { code?: string }).code ?? '';

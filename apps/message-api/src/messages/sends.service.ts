@@ -21,6 +21,7 @@ import type { Send, SendRow } from './sends.store.js';
 export class SendsService implements OnApplicationShutdown {
   /** What all sends of a batch wait for after its commit. */
   private readonly settling = new WeakMap<CommittedBatch, Promise<Position>>();
+  private readonly underWay = new Set<Promise<unknown>>();
   private readonly outcomes;
 
   constructor(
@@ -34,7 +35,19 @@ export class SendsService implements OnApplicationShutdown {
     this.outcomes = metrics.counter('sends_total', 'Sends, by what became of them.', ['outcome']);
   }
 
-  async send(me: Identity, channelId: string, message: SendMessage): Promise<Answer<Message>> {
+  send(me: Identity, channelId: string, message: SendMessage): Promise<Answer<Message>> {
+    const sending = this.sendNow(me, channelId, message).finally(() => this.underWay.delete(sending));
+    this.underWay.add(sending);
+    return sending;
+  }
+
+  /** Nest calls this when the last request is answered; who hung up before has left a send behind. */
+  async onApplicationShutdown(): Promise<void> {
+    while (this.underWay.size > 0) await Promise.allSettled(this.underWay);
+    await this.applies.idle();
+  }
+
+  private async sendNow(me: Identity, channelId: string, message: SendMessage): Promise<Answer<Message>> {
     const send: Send = { authorId: me.userId, fingerprint: fingerprintOf(message), message };
     const { row, batch } = await this.batches.commit(channelId, send).catch((error: unknown) => {
       this.outcomes.inc({ outcome: 'failed' });
@@ -44,11 +57,6 @@ export class SendsService implements OnApplicationShutdown {
     if (row.outcome !== 'appended') return this.answerOther(me, channelId, send, row);
     const position = await this.settle(batch);
     return Answer.at(position, messageOf(channelId, send, row), { channelId, seq: row.seq });
-  }
-
-  /** Nest calls this when the last request is answered; some of their events may still be on their way. */
-  async onApplicationShutdown(): Promise<void> {
-    await this.applies.idle();
   }
 
   /** Where PostgreSQL stood after the batch's commit, once its events are in Redis or need not be waited for. */
@@ -62,9 +70,9 @@ export class SendsService implements OnApplicationShutdown {
 
   private async settleNow({ channelId, sends, rows }: CommittedBatch): Promise<Position> {
     const position = await this.database.position();
-    const entries = rows.flatMap((row, i) =>
-      row.outcome === 'appended' ? [entryOf(channelId, sends[i]!, row, position)] : [],
-    );
+    const entries = rows
+      .filter(({ outcome }) => outcome === 'appended')
+      .map((row) => entryOf(channelId, sends[row.idx]!, row, position));
     await this.applies.settle(channelId, entries);
     return position;
   }

@@ -31,7 +31,7 @@ export interface SendRow {
 export class SendsStore {
   constructor(private readonly database: Database) {}
 
-  /** Commits a batch in one round trip. The rows come in the order of the sends. */
+  /** Commits a batch in one round trip. A row for each send, in their order; none where an author does not exist. */
   async append(channelId: string, sends: readonly Send[]): Promise<SendRow[]> {
     const batch = sends.map(({ authorId, fingerprint, message }, idx) => ({
       idx,
