@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /**
  * What PostgreSQL, Redis and the network say when the same request may succeed in a moment: a restart, a
  * failover, a lock, a full pool. One table, so that "try again" (503) and "a defect of ours" (500) are told
@@ -72,7 +74,8 @@ const TEMPORARY_MESSAGES = new RegExp(
 
 /** Whether an error, or what caused it, says that the same thing may succeed in a moment. */
 export function isTemporary(error: unknown, depth = 0): boolean {
-  if (!(error instanceof Error) || depth > 4) return false;
+  // Not instanceof: what Node itself throws is of another realm where code runs in a vm, as Jest's does.
+  if (!types.isNativeError(error) || depth > 4) return false;
   const { code, message, cause, driverError, errors, lastNodeError } = error as Error & {
     code?: unknown;
     /** TypeORM's wrapper. */
