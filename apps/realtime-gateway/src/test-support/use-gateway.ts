@@ -6,6 +6,7 @@ import { createGatewayApp } from '../app.js';
 import { Topics } from '../topics/topics.js';
 import { Client, type ClientOptions, SECRET } from './client.js';
 import { eventually } from './eventually.js';
+import { Relay } from './relay.js';
 import { Writer } from './writer.js';
 
 export const SHARDS = 4;
@@ -21,6 +22,7 @@ export class GatewayWorld {
   writer: Writer;
   private readonly instances: Instance[] = [];
   private readonly clients: Client[] = [];
+  private readonly relays: Relay[] = [];
 
   constructor(
     readonly database: TestDatabase,
@@ -62,6 +64,12 @@ export class GatewayWorld {
     return client;
   }
 
+  async relayTo(url: string): Promise<Relay> {
+    const relay = await Relay.to(url);
+    this.relays.push(relay);
+    return relay;
+  }
+
   disconnectAll(): void {
     for (const client of this.clients.splice(0)) client.socket.disconnect();
   }
@@ -69,6 +77,7 @@ export class GatewayWorld {
   async stop(): Promise<void> {
     this.disconnectAll();
     await Promise.all(this.instances.splice(0).map(({ runtime }) => runtime.drain.drain()));
+    await Promise.all(this.relays.splice(0).map((relay) => relay.close()));
   }
 }
 

@@ -1,0 +1,110 @@
+import { createChannel, createUsers } from '@tidemark/testing';
+import { eventually } from './test-support/eventually.js';
+import { range, scene } from './test-support/scene.js';
+import { useGateway } from './test-support/use-gateway.js';
+
+describe('memberships of connected users', () => {
+  const world = useGateway();
+
+  it('gives who is added their own join first, and then everything', async () => {
+    const { ada, eve, channelId } = await scene(world);
+    const client = await world.connect(eve);
+    await world.writer.send(channelId, ada.id, 3);
+    expect(await world.writer.join(channelId, eve.id)).toBe(7);
+    await world.writer.send(channelId, ada.id, 2);
+    expect(await client.seqsUpTo(channelId, 9)).toEqual([7, 8, 9]);
+    expect(client.envelopes[0]).toMatchObject({ type: 'member.joined', payload: { userIds: [eve.id] } });
+  });
+
+  it('misses nothing when added while messages pour in', async () => {
+    const { ada, eve, channelId } = await scene(world);
+    const clients = await Promise.all(range(1, 5).map(() => world.connect(eve)));
+    const bystander = await world.connect(ada);
+    let last = 0;
+    const pouring = (async () => {
+      for (let i = 0; i < 50; i++) last = await world.writer.send(channelId, ada.id, 2);
+    })();
+    await bystander.seqsUpTo(channelId, 20);
+    const joinedSeq = await world.writer.join(channelId, eve.id);
+    await pouring;
+    for (const client of clients) {
+      expect(await client.seqsUpTo(channelId, last)).toEqual(range(joinedSeq, last));
+    }
+    expect(await bystander.seqsUpTo(channelId, last)).toEqual(range(4, last));
+  });
+
+  it('ends with the leaving', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const client = await world.connect(bob);
+    const other = await world.connect(ada);
+    await world.writer.leave(channelId, bob.id);
+    await world.writer.send(channelId, ada.id, 3);
+    expect(await other.seqsUpTo(channelId, 7)).toEqual([4, 5, 6, 7]);
+    expect(client.envelopes.map(({ seq, type }) => [seq, type])).toEqual([[4, 'member.left']]);
+  });
+
+  it('follows who leaves and comes back, again and again', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const client = await world.connect(bob);
+    const theirs: number[] = [];
+    let last = 0;
+    for (let i = 0; i < 8; i++) {
+      theirs.push(await world.writer.leave(channelId, bob.id));
+      await world.writer.send(channelId, ada.id, 2);
+      theirs.push(await world.writer.join(channelId, bob.id));
+      last = await world.writer.send(channelId, ada.id);
+      theirs.push(last);
+    }
+    expect(await client.seqsUpTo(channelId, last)).toEqual(theirs);
+  });
+
+  it('is not confused by a leaving that is told late, or a membership told twice', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const client = await world.connect(bob);
+    const topic = world.writer.keys.userTopic(bob.id);
+    const told = JSON.stringify({ type: 'membership', channelId });
+    for (let i = 0; i < 3; i++) await world.redis.client.publish(topic, told);
+    await world.writer.send(channelId, ada.id);
+    await world.writer.leave(channelId, bob.id);
+    for (let i = 0; i < 3; i++) await world.redis.client.publish(topic, told);
+    await world.writer.send(channelId, ada.id);
+    const joinedSeq = await world.writer.join(channelId, bob.id);
+    for (let i = 0; i < 3; i++) await world.redis.client.publish(topic, told);
+    const last = await world.writer.send(channelId, ada.id);
+    expect(await client.seqsUpTo(channelId, last)).toEqual([4, 5, joinedSeq, last]);
+  });
+
+  it('takes a thousand members at once', async () => {
+    const { ada, channelId } = await scene(world);
+    const users = await createUsers(world.writer.database, 1_000);
+    const some = users.filter((_, i) => i % 50 === 0);
+    const clients = await Promise.all(some.map((user) => world.connect(user)));
+    const joinedSeq = await world.writer.join(channelId, ...users.map(({ id }) => id));
+    const last = await world.writer.send(channelId, ada.id);
+    for (const client of clients) expect(await client.seqsUpTo(channelId, last)).toEqual([joinedSeq, last]);
+  });
+
+  it('takes up a channel that is created while its owner is connected', async () => {
+    const { ada } = await scene(world);
+    const client = await world.connect(ada);
+    const { id, headSeq } = await createChannel(world.writer.database, { ownerId: ada.id });
+    await world.writer.log.apply(id, await world.writer.entries(id, 0));
+    await client.seqsUpTo(id, headSeq);
+    await world.writer.send(id, ada.id);
+    // From their joining on; that the channel was created lies before it.
+    expect(await client.seqsUpTo(id, 3)).toEqual([2, 3]);
+  });
+
+  it('ends what was left between the reading of a membership and of a head', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const last = await world.writer.send(channelId, ada.id, 2);
+    const clients = range(1, 20).map(() => world.client(bob));
+    const left = await world.writer.leave(channelId, bob.id);
+    await world.writer.send(channelId, ada.id, 50);
+    for (const client of clients) {
+      await client.once('ready');
+      await eventually(async () => ((await client.say('users.query', { ids: [] })).ok ? true : undefined));
+      expect(Math.max(last, ...client.seqs(channelId))).toBeLessThanOrEqual(left);
+    }
+  });
+});

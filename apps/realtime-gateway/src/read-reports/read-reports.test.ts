@@ -1,0 +1,135 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Count } from '@tidemark/contracts';
+import { eventually } from '../test-support/eventually.js';
+import { scene } from '../test-support/scene.js';
+import { useGateway } from '../test-support/use-gateway.js';
+
+interface Request {
+  kind: string;
+  gatewayId: string;
+  id: string;
+  socketId: string;
+  userId: string;
+  reports: { channelId: string; seq: number }[];
+}
+
+describe('read reports', () => {
+  const world = useGateway();
+  const requests = async (): Promise<Request[]> => {
+    const entries = await world.redis.client.xrange(world.writer.keys.reports, '-', '+');
+    return entries.map(([, fields]) => JSON.parse(fields[fields.indexOf('request') + 1]!) as Request);
+  };
+  const waitForRequests = (count: number) =>
+    eventually(async () => {
+      const all = await requests();
+      return all.length >= count ? all : undefined;
+    });
+  const reply = ({ gatewayId, id }: Request, answer: object) =>
+    world.redis.client.publish(world.writer.keys.replyTopic(gatewayId), JSON.stringify({ id, ...answer }));
+  const countOf = (channelId: string, seq: number): Count => ({
+    ...{ channelId, term: 1, cursor: seq, unread: 0, mentions: 0, asOfSeq: seq, lastReadAt: null },
+  });
+
+  it('go to read-status-service and come back as counts', async () => {
+    const { ada, channelId } = await scene(world);
+    const client = await world.connect(ada);
+    const answer = client.say('read', [
+      { channelId, seq: 3, term: 1 },
+      { channelId, seq: 3, threadSeq: 1 },
+    ]);
+    const [request] = await waitForRequests(1);
+    expect(request).toEqual({
+      kind: 'read',
+      gatewayId: expect.any(String),
+      id: expect.any(String),
+      socketId: client.socket.id,
+      userId: ada.id,
+      reports: [
+        { channelId, seq: 3, term: 1 },
+        { channelId, seq: 3, threadSeq: 1 },
+      ],
+    });
+    await reply(request!, { ok: true, counts: [countOf(channelId, 3)] });
+    expect(await answer).toEqual({ ok: true, counts: [countOf(channelId, 3)] });
+    // Twice is once.
+    await reply(request!, { ok: false, code: 'unavailable' });
+  });
+
+  it('that say nothing are answered at once', async () => {
+    const { ada } = await scene(world);
+    const client = await world.connect(ada);
+    expect(await client.say('read', [])).toEqual({ ok: true, counts: [] });
+    expect(await requests()).toEqual([]);
+  });
+
+  it('are refused with what the service says', async () => {
+    const { ada, channelId } = await scene(world);
+    const client = await world.connect(ada);
+    const answer = client.say('read', [{ channelId, seq: 3 }]);
+    const [request] = await waitForRequests(1);
+    await reply(request!, { ok: false, code: 'rebuilding', retryAfterMs: 500 });
+    expect(await answer).toEqual({ ok: false, code: 'rebuilding', retryAfterMs: 500 });
+  });
+
+  it('are given up after a while, and only so many wait', async () => {
+    const { ada, channelId } = await scene(world);
+    const client = await world.connect(ada);
+    const startedAt = Date.now();
+    const answers = await Promise.all(
+      Array.from({ length: 25 }, (_, i) => client.say('read', [{ channelId, seq: i }])),
+    );
+    expect(Date.now() - startedAt).toBeGreaterThan(4_900);
+    const codes = answers.map(({ code }) => code);
+    expect(codes.filter((code) => code === 'unavailable')).toHaveLength(20);
+    expect(codes.filter((code) => code === 'rate-limited')).toHaveLength(5);
+    expect(answers.every(({ retryAfterMs }) => typeof retryAfterMs === 'number')).toBe(true);
+    const metrics = await (await fetch(`${world.url}/metrics`)).text();
+    expect(metrics).toMatch(/^tidemark_read_reports_total\{outcome="rate-limited",[^}]*\} 5$/m);
+  }, 15_000);
+
+  it('are told to the other devices of the user, and to nobody else', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const [phone, laptop, other] = await Promise.all([
+      world.connect(ada),
+      world.connect(ada),
+      world.connect(bob),
+    ]);
+    const notice = { type: 'read-cursor.advanced', ...countOf(channelId, 3) };
+    await world.redis.client.publish(
+      world.writer.keys.userTopic(ada.id),
+      JSON.stringify({ ...notice, except: phone.socket.id }),
+    );
+    await world.redis.client.publish(
+      world.writer.keys.userTopic(ada.id),
+      JSON.stringify({ ...notice, unread: 7 }),
+    );
+    await eventually(() => (phone.notices.length > 0 && laptop.notices.length > 1 ? true : undefined));
+    expect(laptop.notices).toEqual([notice, { ...notice, unread: 7 }]);
+    expect(phone.notices).toEqual([{ ...notice, unread: 7 }]);
+    expect(other.notices).toEqual([]);
+  });
+
+  it('are asked for again, seldom, when Redis lost some', async () => {
+    const { ada } = await scene(world);
+    const client = await world.connect(ada);
+    const startedAt = Date.now();
+    for (let i = 0; i < 8; i++) await world.redis.client.publish(world.writer.keys.epochsTopic, `u${i % 4}`);
+    await client.once('report-reads');
+    await delay(300);
+    await world.redis.client.publish(world.writer.keys.epochsTopic, 'u1');
+    await eventually(() => (client.all('report-reads').length > 1 ? true : undefined));
+    expect(Date.now() - startedAt).toBeGreaterThan(950);
+    await delay(1_200);
+    expect(client.all('report-reads')).toHaveLength(2);
+  });
+
+  it('are asked for again when Redis comes back with other epochs', async () => {
+    const { ada } = await scene(world);
+    const client = await world.connect(ada);
+    await delay(1_100);
+    const asked = client.all('report-reads').length;
+    await world.redis.client.set(world.writer.keys.epoch('u2'), '999');
+    await world.redis.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await eventually(() => (client.all('report-reads').length > asked ? true : undefined));
+  });
+});
