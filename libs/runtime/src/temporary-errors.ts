@@ -76,8 +76,10 @@ const TEMPORARY_MESSAGES = new RegExp(
 export function isTemporary(error: unknown, depth = 0): boolean {
   // Not instanceof: what Node itself throws is of another realm where code runs in a vm, as Jest's does.
   if (!types.isNativeError(error) || depth > 4) return false;
-  const { code, message, cause, driverError, errors, lastNodeError } = error as Error & {
+  const { code, temporary, message, cause, driverError, errors, lastNodeError } = error as Error & {
     code?: unknown;
+    /** Our own named errors say it themselves. */
+    temporary?: unknown;
     /** TypeORM's wrapper. */
     driverError?: unknown;
     /** AggregateError: a host name with several addresses, none of which answered. */
@@ -85,6 +87,7 @@ export function isTemporary(error: unknown, depth = 0): boolean {
     /** ioredis Cluster. */
     lastNodeError?: unknown;
   };
+  if (temporary === true) return true;
   if (typeof code === 'string' && TEMPORARY_CODES.has(code)) return true;
   if (TEMPORARY_MESSAGES.test(message)) return true;
   const inner = [cause, driverError, lastNodeError, ...(Array.isArray(errors) ? (errors as unknown[]) : [])];
