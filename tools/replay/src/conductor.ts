@@ -41,29 +41,41 @@ export class Conductor {
     const underWay = new Set<Promise<unknown>>();
     // Who speaks without having joined joins first; only their own sends wait for it.
     const joins = new Map<number, Promise<void>>();
+    let failure: unknown;
     const follow = <Result>(work: Promise<Result>): Promise<Result> => {
       underWay.add(work);
-      const done = () => underWay.delete(work);
-      work.then(done, done);
+      work.then(
+        () => underWay.delete(work),
+        (error: unknown) => {
+          underWay.delete(work);
+          failure ??= error;
+        },
+      );
       return work;
     };
+    const settle = async () => {
+      await Promise.allSettled(underWay);
+      if (failure !== undefined) throw failure as Error;
+    };
+    let moving = false;
     for (const step of channel.steps) {
+      if (failure !== undefined || (moving && (step.do === 'send' || step.implied))) await settle();
       if (step.do === 'send') {
         await this.pace();
-        while (underWay.size >= PIPELINE_MAX) await Promise.race(underWay);
-        const seq = follow(this.send(channelId, step, joins.get(step.user)));
-        // Looked at by `follow`'s callers below, and by who answers it.
-        seq.catch(() => undefined);
-        this.seqs.set(step, seq);
+        while (underWay.size >= PIPELINE_MAX) await Promise.race(underWay).catch(() => undefined);
+        this.seqs.set(step, follow(this.send(channelId, step, joins.get(step.user))));
       } else if (step.implied) {
         joins.set(step.user, follow(this.move(channelId, step)));
       } else {
-        await Promise.all(underWay);
-        await this.move(channelId, step);
+        // Who comes and goes does so between what was said before and what is said after. Several who follow each
+        // other need not wait for each other; each waits for their own turn.
+        if (!moving) await settle();
+        void follow(this.move(channelId, step));
         joins.delete(step.user);
       }
+      moving = step.do !== 'send' && !step.implied;
     }
-    await Promise.all(underWay);
+    await settle();
   }
 
   private async send(channelId: string, step: SendStep, joined: Promise<void> | undefined): Promise<number> {
