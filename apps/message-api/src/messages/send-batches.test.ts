@@ -50,6 +50,7 @@ describe('send batches', () => {
   });
 
   it('never hold two sends of one author and clientId: the second learns what became of the first', async () => {
+    const before = await metric('append_batch_size_count');
     const sends = await whileLocked(async (lock) => {
       const first = ada.sends(channel);
       await lock.awaited();
@@ -62,6 +63,7 @@ describe('send batches', () => {
     const replies = await Promise.all(sends);
     expect(replies.map(({ status }) => status)).toEqual([201, 201, 201, 200, 200, 200, 200]);
     expect(replies.map(({ body }) => body.seq - channel.headSeq)).toEqual([1, 2, 3, 2, 3, 2, 3]);
+    expect((await metric('append_batch_size_count')) - before).toBe(4); // the first, and three rounds of twins
   });
 
   it('refuse what is beyond a thousand waiting, with a time to come back, and send the rest', async () => {
