@@ -133,6 +133,8 @@ export function useApi(
     REDIS_URL: engines.redisUrl,
     ...engines.env,
   }));
+  // Engines and instances share their cores with whatever else runs.
+  jest.setTimeout(30_000);
   beforeAll(async () => {
     for (let i = 0; i < instances; i++) await api.start();
   });
