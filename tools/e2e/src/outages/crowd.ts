@@ -77,6 +77,9 @@ export class Crowd {
   }
 }
 
+/** Between two deeds of one client: load, but not all of the machine. */
+export const breathe = (): Promise<void> => new Promise((resume) => setTimeout(resume, 20));
+
 /** Asks again until the answer is as wanted; the last one where it never is. */
 export async function eventually<Value>(
   ask: () => Promise<Value>,

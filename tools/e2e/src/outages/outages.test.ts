@@ -4,7 +4,7 @@ import { Keys } from '@tidemark/redis';
 import { startStack, type Stack } from '@tidemark/stack';
 import { compareAtRest, showDifferences, waitForRest } from '@tidemark/testing';
 import { Redis } from 'ioredis';
-import { Crowd, eventually } from './crowd.js';
+import { breathe, Crowd, eventually } from './crowd.js';
 
 const drainMs = 5_000;
 
@@ -138,7 +138,10 @@ describe('the system', () => {
         const clientId = `d${turn++}`;
         let answer = await crowd.send(who, clientId);
         // As every client does: again with the same clientId, until it is answered.
-        while (answer.status === 0 || answer.status === 503) answer = await crowd.send(who, clientId);
+        while (answer.status === 0 || answer.status === 503) {
+          await breathe();
+          answer = await crowd.send(who, clientId);
+        }
         accepted.push({ clientId, seq: answer.body.seq });
         const read = await crowd.call<Count>(
           ...([
@@ -150,6 +153,7 @@ describe('the system', () => {
           ] as const),
         );
         if (read.status === 200) reads[who] = read.body;
+        await breathe();
       }
     };
     const clients = [0, 1, 2, 3].map(client);
