@@ -50,8 +50,9 @@ export class ReportsConsumer implements OnApplicationBootstrap {
 
   private async stop(): Promise<void> {
     this.stopped = true;
-    await this.running;
+    // Ends the blocking read. What it may just have been given stays pending, and another replica takes it over.
     this.blocking.disconnect();
+    await this.running;
   }
 
   private async run(): Promise<void> {

@@ -1,0 +1,203 @@
+import type { Problem, Unread } from '@tidemark/contracts';
+import { createHttpApp, createRuntime, loadConfig, signDevToken, type Runtime } from '@tidemark/runtime';
+import {
+  createChannel,
+  createUsers,
+  recount,
+  sendMessages,
+  useDatabase,
+  useRedis,
+  type CreatedUser,
+} from '@tidemark/testing';
+import { AppModule } from '../app.module.js';
+import { ReadStatusService } from './read-status.service.js';
+
+const secret = 'a secret that only the tests know, 32+';
+
+interface Replica {
+  app: Awaited<ReturnType<typeof createHttpApp>>;
+  runtime: Runtime;
+}
+
+describe.each(['watermark', 'write-behind'] as const)('read status under %s', (strategy) => {
+  const database = useDatabase();
+  const redis = useRedis();
+  let replicas: Replica[] = [];
+  let turn = 0;
+
+  const start = async (): Promise<Replica> => {
+    const runtime = createRuntime(
+      loadConfig('read-status-service', {
+        ...{ NODE_ENV: 'test', LOG_LEVEL: 'silent', PORT: '0', JWT_SECRET: secret, SHARDS: '4' },
+        ...{ DATABASE_URL: database.url, REDIS_URL: redis.url, READ_STATUS_STRATEGY: strategy },
+      }),
+    );
+    const app = await createHttpApp(AppModule, runtime);
+    runtime.drain.onDrain('http', () => app.close(), 'finish');
+    await app.init();
+    await app.getHttpAdapter().getInstance().ready();
+    // A load balancer sends nothing before that either.
+    while ((await runtime.health.readiness()).status !== 'up') await new Promise(setImmediate);
+    return { app, runtime };
+  };
+  beforeEach(async () => {
+    replicas = [await start(), await start()];
+  });
+  afterEach(async () => {
+    await Promise.all(replicas.map(({ runtime }) => runtime.drain.drain()));
+  });
+
+  /** As one user, on the next replica. */
+  const call = async <Body = Problem>(
+    user: CreatedUser,
+    method: 'GET' | 'PUT' | 'POST',
+    url: string,
+    payload?: object,
+    headers: Record<string, string> = {},
+  ) => {
+    const { token } = signDevToken(secret, { sub: user.externalId, name: user.name });
+    const { app } = replicas[turn++ % replicas.length]!;
+    const reply = await app.inject({
+      ...{ method, url },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(payload && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(payload && { payload }),
+    });
+    return { status: reply.statusCode, body: reply.json<Body>(), headers: reply.headers };
+  };
+  const unread = async (user: CreatedUser) => (await call<Unread>(user, 'GET', '/v1/unread')).body;
+
+  const community = async (messages: number) => {
+    const people = await createUsers({ query: (sql, values) => rows(sql, values) }, [
+      'ada',
+      'grace',
+      'linus',
+    ]);
+    const [ada, grace, linus] = people as [CreatedUser, CreatedUser, CreatedUser];
+    const channel = await createChannel(
+      { query: (sql, values) => rows(sql, values) },
+      { ownerId: ada.id, memberIds: [grace.id] },
+    );
+    const said = Array.from({ length: messages }, (_, i) => ({
+      authorId: i % 7 === 0 ? grace.id : ada.id,
+      ...(i % 5 === 0 && { mentions: [grace.id] }),
+      ...(i % 11 === 0 && { mentionsAll: true }),
+    }));
+    for (let from = 0; from < said.length; from += 500) {
+      await sendMessages(
+        { query: (sql, values) => rows(sql, values) },
+        channel.id,
+        said.slice(from, from + 500),
+      );
+    }
+    return { ada, grace, linus, channelId: channel.id, route: `/v1/channels/${channel.id}` };
+  };
+  const rows = async <Row extends object>(sql: string, values?: unknown[]) => ({
+    rows: await database.query<Row>(sql, values),
+  });
+  const truth = async (channelId: string, userId: string, cursor: number) =>
+    (await recount({ query: (sql, values) => rows(sql, values) }, [{ channelId, userId, cursor }]))[0]!;
+
+  it('gives a device without any state exact counts, with Redis just emptied, from one GET', async () => {
+    const { grace, channelId } = await community(60);
+    await redis.client.flushall();
+    const { total, mentions, items } = await unread(grace);
+    expect(items).toMatchObject([{ channelId, ...(await truth(channelId, grace.id, items[0]!.cursor)) }]);
+    expect({ total, mentions }).toEqual({ total: items[0]!.unread, mentions: items[0]!.mentions });
+    expect(total).toBeGreaterThan(40);
+  });
+
+  it('counts from any depth, where Redis keeps marks and where it no longer does', async () => {
+    const { grace, channelId, route } = await community(3_000);
+    for (const fromSeq of [4, 900, 1_999, 2_003, 2_004, 2_005, 2_900, 3_003]) {
+      const { status, body } = await call<Unread['items'][number]>(grace, 'POST', `${route}/unread`, {
+        fromSeq,
+      });
+      expect(status).toBe(200);
+      expect(body).toMatchObject({ cursor: fromSeq - 1, ...(await truth(channelId, grace.id, fromSeq - 1)) });
+      expect((await unread(grace)).items[0]).toMatchObject({ cursor: fromSeq - 1, unread: body.unread });
+    }
+  }, 60_000);
+
+  it('never lets a report undo a mark-unread that was made after it', async () => {
+    const { grace, route, channelId } = await community(20);
+    const { body: before } = await call<Unread['items'][number]>(grace, 'PUT', `${route}/read`, { seq: 15 });
+    await call(grace, 'POST', `${route}/unread`, { fromSeq: 5 });
+    const late = { userId: grace.id, channelId, seq: 18, term: before.term };
+    const [count] = await replicas[0]!.app.get(ReadStatusService).advance([late]);
+    expect(count).toMatchObject({ term: before.term + 1, cursor: 4 });
+  });
+
+  it('clamps a report beyond the head, so that it cannot hide what comes', async () => {
+    const { ada, grace, route, channelId } = await community(5);
+    const { body } = await call<Unread['items'][number]>(grace, 'PUT', `${route}/read`, { seq: 4_000_000 });
+    expect(body).toMatchObject({ cursor: 8, unread: 0, asOfSeq: 8 });
+    const [seq] = await sendMessages({ query: (sql, values) => rows(sql, values) }, channelId, [
+      { authorId: ada.id },
+    ]);
+    const read = await call<Unread['items'][number]>(ada, 'PUT', `${route}/read`, { seq });
+    expect(read.body).toMatchObject({ cursor: seq });
+    expect(await unread(grace)).toMatchObject({ total: 1 });
+  });
+
+  it('reads all of it at once, and says in how many channels something was unread', async () => {
+    const { grace } = await community(12);
+    expect((await call(grace, 'POST', '/v1/read-all', {})).body).toEqual({ channels: 1 });
+    expect(await unread(grace)).toMatchObject({ total: 0, mentions: 0 });
+    expect((await call(grace, 'POST', '/v1/read-all', {})).body).toEqual({ channels: 0 });
+  });
+
+  it('ends alike whichever of many devices and replicas reports first', async () => {
+    const { grace, route, channelId } = await community(40);
+    const seqs = Array.from({ length: 40 }, (_, i) => ((i * 13) % 40) + 3);
+    await Promise.all(seqs.map((seq) => call(grace, 'PUT', `${route}/read`, { seq })));
+    const { items } = await unread(grace);
+    expect(items[0]).toMatchObject({ cursor: 42, ...(await truth(channelId, grace.id, 42)) });
+  });
+
+  it('refuses who is not a member, and tells a private channel from a public one', async () => {
+    const { linus, route } = await community(2);
+    for (const [method, path, body] of [
+      ['PUT', `${route}/read`, {}],
+      ['POST', `${route}/unread`, { fromSeq: 1 }],
+    ] as const) {
+      expect(await call(linus, method, path, body)).toMatchObject({
+        status: 403,
+        body: { code: 'forbidden' },
+      });
+    }
+    await database.query(`UPDATE channels SET visibility = 'private'`);
+    expect(await call(linus, 'PUT', `${route}/read`, {})).toMatchObject({
+      status: 404,
+      body: { code: 'not-found' },
+    });
+    expect(await call(linus, 'PUT', '/v1/channels/999999/read', {})).toMatchObject({ status: 404 });
+    expect(await unread(linus)).toEqual({ total: 0, channels: 0, threads: 0, mentions: 0, items: [] });
+  });
+
+  it('refuses bad input, and changes nothing by it', async () => {
+    const { grace, route } = await community(9);
+    const before = await unread(grace);
+    const bad: [string, 'PUT' | 'POST', object][] = [
+      [`${route}/read`, 'PUT', { seq: -1 }],
+      [`${route}/read`, 'PUT', { seq: '5' }],
+      [`${route}/read`, 'PUT', { seq: 5, force: true }],
+      [`${route}/unread`, 'POST', {}],
+      [`${route}/unread`, 'POST', { fromSeq: 0 }],
+      ['/v1/channels/abc/read', 'PUT', { seq: 5 }],
+      ['/v1/unread/query', 'POST', { channelIds: Array.from({ length: 1_001 }, (_, i) => String(i + 1)) }],
+    ];
+    for (const [url, method, payload] of bad) {
+      expect(await call(grace, method, url, payload)).toMatchObject({
+        status: 400,
+        body: { code: 'invalid-request' },
+      });
+    }
+    const token = { 'tidemark-token': 'AAAA' };
+    expect(await call(grace, 'GET', '/v1/unread', undefined, token)).toMatchObject({ status: 400 });
+    expect(await unread(grace)).toEqual(before);
+  });
+});
