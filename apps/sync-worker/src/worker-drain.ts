@@ -37,11 +37,11 @@ export class WorkerDrain {
   }
 
   private async close(worker: Worker, ms: number): Promise<void> {
-    const closing = worker.close();
+    // Without its Redis no job can be finished, and BullMQ would wait for it. Nothing is lost by leaving a flush:
+    // it is still dirty, and fenced in PostgreSQL.
+    const isAway = this.connections.worker.status !== 'ready';
+    const closing = worker.close(isAway);
     const late = await Promise.race([closing.then(() => false), delay(ms, true, { ref: false })]);
-    if (!late) return;
-    // It waits for a Redis that is away. Its job is fenced in PostgreSQL: nothing is lost by leaving it.
-    this.connections.worker.disconnect();
-    await Promise.race([closing, delay(ms / 4, undefined, { ref: false })]);
+    if (late) this.connections.worker.disconnect();
   }
 }

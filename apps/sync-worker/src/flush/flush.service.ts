@@ -87,7 +87,8 @@ export class FlushService {
       );
     }
     const { oldestMs } = await settleDirty(this.redis.client, this.keys, shardName, dirty);
-    this.metrics.lag.observe(oldestMs / 1000);
+    // 0: another flush settled all of it.
+    if (oldestMs > 0) this.metrics.lag.observe(oldestMs / 1000);
     stopTimer();
     return dirty.length;
   }

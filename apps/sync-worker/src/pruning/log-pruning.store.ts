@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '@tidemark/database';
 
 /** The newest events of a channel stay, however old: Redis loads a channel's marks from them. */
-export const KEPT_EVENTS = 1_000;
+const KEPT_EVENTS = 1_000;
 
 @Injectable()
 export class LogPruningStore {

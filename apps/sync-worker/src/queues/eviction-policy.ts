@@ -15,12 +15,13 @@ export async function refuseEvictingRedis(
   const addresses = redis === queueRedis ? [redis] : [redis, queueRedis];
   await Promise.all(
     addresses.map(async (address) => {
-      const client = connectRedis(address, () => undefined);
+      const client = connectRedis(address, () => undefined, { retryStrategy: () => null });
       try {
         await readyWithin(client, LOOK_MS);
         if (client.status === 'ready') await exitIfEvicting(client, address, exit);
       } finally {
-        client.disconnect();
+        if (client.status === 'ready') await client.quit().catch(() => undefined);
+        else if (client.status !== 'end') client.disconnect();
       }
     }),
   );
@@ -47,7 +48,7 @@ async function policiesOf(client: RedisClient): Promise<string[]> {
     ? (client as Extract<RedisClient, { nodes: unknown }>).nodes('master')
     : [client];
   // INFO rather than CONFIG GET: a hosted Redis forbids the latter.
-  const infos = await Promise.all(nodes.map((node) => (node as RedisClient).info('memory')));
+  const infos = await Promise.all(nodes.map((node) => node.info('memory')));
   return infos.flatMap((info) => /maxmemory_policy:([\w-]+)/.exec(info)?.[1] ?? []);
 }
 
@@ -55,9 +56,11 @@ async function readyWithin(client: RedisClient, ms: number): Promise<void> {
   if (client.status === 'ready') return;
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, ms);
-    client.once('ready', () => {
-      clearTimeout(timer);
-      resolve();
-    });
+    for (const outcome of ['ready', 'end']) {
+      client.once(outcome, () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    }
   });
 }

@@ -12,6 +12,8 @@ const BACK_OFF_MS_MAX = 5_000;
 const GRACE_MS = 100;
 /** Loads a pass: the position is held meanwhile, and 15 s is as long as PostgreSQL lets it be. */
 const LOADS_MAX = 100;
+/** Members who joined or left, a pass: one row may speak of a thousand. */
+const MEMBERS_MAX = 2_000;
 /** A row this old of a channel that is not loaded is not loaded for either. */
 const COLD_MS = 600_000;
 /** Passes that fail on the same rows, for a reason that does not pass, before the rest is let past them. */
@@ -54,13 +56,24 @@ export class RelayService implements OnApplicationBootstrap {
     await this.running;
   }
 
-  /** One pass. Whether there is more to relay. */
+  /** One pass. Whether there is more to relay. Where it fails, the position stays. */
   async relayOnce(): Promise<boolean> {
+    try {
+      const isMore = await this.pass();
+      this.failures = 0;
+      return isMore;
+    } catch (error) {
+      this.failures++;
+      throw error;
+    }
+  }
+
+  private async pass(): Promise<boolean> {
     if (!(await this.store.hasPending())) return false;
     let isFull = false;
     const outcome = await this.store.take(ROWS_MAX, async (rows) => {
       const { reached, isAll } = await this.relay(rows);
-      isFull = rows.length === ROWS_MAX || !isAll;
+      isFull = reached !== null && (rows.length === ROWS_MAX || !isAll);
       return reached;
     });
     if (outcome === 'reset') {
@@ -78,9 +91,7 @@ export class RelayService implements OnApplicationBootstrap {
       try {
         // While Redis is away the position stays, and PostgreSQL is left alone.
         if (this.redis.available && (await this.relayOnce())) pauseMs = 0;
-        this.failures = 0;
       } catch (err) {
-        this.failures++;
         const passes = isTemporary(err) || isRedisUnavailable(err);
         this.appLog[passes ? 'debug' : 'error']({ err, failures: this.failures }, 'relay');
         pauseMs = Math.min(PAUSE_MS * 2 ** this.failures, BACK_OFF_MS_MAX);
@@ -92,16 +103,8 @@ export class RelayService implements OnApplicationBootstrap {
   /** Makes Redis have as many of the rows as can be had in one pass. The last of them. */
   private async relay(rows: readonly RelayRow[]): Promise<{ reached: RelayPosition | null; isAll: boolean }> {
     const { client } = this.redis;
-    // A prefix: what lies beyond the position is relayed, what lies before it never again.
-    const young = rows.findIndex(({ ageMs }) => ageMs < GRACE_MS);
-    const old = young === -1 ? rows : rows.slice(0, young);
-    const heads = await this.log.loadedHeads([...new Set(old.map(({ channelId }) => channelId))]);
-    const cold = new Set<string>();
-    const tooMany = old.findIndex(
-      ({ channelId, ageMs }) =>
-        !heads.has(channelId) && ageMs < COLD_MS && cold.add(channelId).size > LOADS_MAX,
-    );
-    const taken = tooMany === -1 ? old : old.slice(0, tooMany);
+    const heads = await this.log.loadedHeads([...new Set(rows.map(({ channelId }) => channelId))]);
+    const taken = takeFrom(rows, heads);
     const last = taken.at(-1);
     if (!last) return { reached: null, isAll: true };
 
@@ -122,7 +125,7 @@ export class RelayService implements OnApplicationBootstrap {
       else await this.log.reach(channelId, seq);
     });
     this.applied.inc(applied);
-    return { reached: last, isAll: taken.length === old.length };
+    return { reached: last, isAll: taken.length === rows.length };
   }
 
   private async eachOf<Item>(items: readonly Item[], run: (item: Item) => Promise<void>): Promise<void> {
@@ -138,4 +141,17 @@ export class RelayService implements OnApplicationBootstrap {
       }
     }
   }
+}
+
+/** As many rows from the first on as one pass may take; a row that is passed over would never be relayed. */
+function takeFrom(rows: readonly RelayRow[], heads: ReadonlyMap<string, number>): readonly RelayRow[] {
+  const toLoad = new Set<string>();
+  let members = 0;
+  const end = rows.findIndex(({ channelId, ageMs, userIds }, i) => {
+    if (ageMs < GRACE_MS) return true;
+    if (!heads.has(channelId) && ageMs < COLD_MS) toLoad.add(channelId);
+    members += userIds.length;
+    return i > 0 && (toLoad.size > LOADS_MAX || members > MEMBERS_MAX);
+  });
+  return end === -1 ? rows : rows.slice(0, end);
 }

@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { createRuntime, loadConfig, type Runtime } from '@tidemark/runtime';
+import { createChannel, createUser, sendMessages, useDatabase, useRedis } from '@tidemark/testing';
+import { createWorkerApp } from './app.js';
+import { QueueConnections } from './queues/queue-connections.js';
+import { Queues } from './queues/queues.js';
+import { RedisGate } from './test-support/redis-gate.js';
+import { until, WorkerParts } from './test-support/worker-parts.js';
+
+const database = useDatabase();
+const redis = useRedis();
+const parts = new WorkerParts(database, redis);
+const running: Runtime[] = [];
+
+// Several whole workers in one process take their time on a busy machine.
+jest.setTimeout(60_000);
+
+async function start(
+  env: Record<string, string> = {},
+): Promise<{ app: NestFastifyApplication; runtime: Runtime }> {
+  const runtime = createRuntime(
+    loadConfig('sync-worker', {
+      ...{ NODE_ENV: 'test', LOG_LEVEL: 'silent', JWT_SECRET: randomUUID(), SHARDS: '4' },
+      ...{ DATABASE_URL: database.url, REDIS_URL: redis.url, FLUSH_INTERVAL_MS: '100', DRAIN_MS: '10000' },
+      ...env,
+    }),
+  );
+  const app = await createWorkerApp(runtime);
+  runtime.drain.onDrain('http', () => app.close(), 'finish');
+  await app.init();
+  await app.getHttpAdapter().getInstance().ready();
+  running.push(runtime);
+  return { app, runtime };
+}
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map(({ drain }) => drain.drain()));
+});
+
+async function member(): Promise<{ userId: string; channelId: string }> {
+  const userId = (await createUser(database.pool)).id;
+  const channelId = (await createChannel(database.pool, { ownerId: userId })).id;
+  await database.query('UPDATE channels SET head_seq = 1000 WHERE id = $1', [channelId]);
+  await parts.load(userId);
+  return { userId, channelId };
+}
+
+const schedulers = async (app: NestFastifyApplication) =>
+  (await app.get(Queues).flush.getJobSchedulers()).length;
+const ready = async (app: NestFastifyApplication) => {
+  const { statusCode, body } = await app.inject({ url: '/health/ready' });
+  return { statusCode, ...(JSON.parse(body) as { checks: Record<string, { status: string }> }) };
+};
+
+describe('the worker', () => {
+  describe('over a Redis that comes and goes', () => {
+    const gate = new RedisGate(redis.url);
+    let url: string;
+    beforeAll(async () => {
+      url = await gate.start();
+    });
+    afterAll(() => gate.stop());
+
+    it('starts without one, is not ready, and works as soon as it is there', async () => {
+      const { userId, channelId } = await member();
+      await parts.read(userId, channelId, 9);
+      gate.shut();
+      const { app } = await start({ REDIS_URL: url });
+      expect(await ready(app)).toMatchObject({ statusCode: 503, checks: { queue: { status: 'down' } } });
+      gate.open();
+      await until(async () => (await parts.row(userId, channelId)).cursor === 9);
+      await until(async () => (await ready(app)).statusCode === 200);
+    });
+
+    it('goes on after an outage, and leaves within DRAIN_MS during one', async () => {
+      const { userId, channelId } = await member();
+      const { app, runtime } = await start({ REDIS_URL: url, DRAIN_MS: '3000' });
+      await until(async () => (await schedulers(app)) === 4);
+      gate.shut();
+      await parts.read(userId, channelId, 9);
+      await until(async () => (await ready(app)).statusCode === 503);
+      gate.open();
+      await until(async () => (await parts.row(userId, channelId)).cursor === 9, 30_000);
+
+      gate.shut();
+      await until(() => app.get(QueueConnections).worker.status !== 'ready');
+      running.splice(0);
+      expect(await runtime.drain.drain()).toBe(true);
+      gate.open();
+    });
+  });
+
+  it('flushes what becomes dirty, and says how long it took', async () => {
+    const { userId, channelId } = await member();
+    const { app } = await start();
+    await parts.read(userId, channelId, 9);
+    await until(async () => (await parts.row(userId, channelId)).cursor === 9);
+    await until(async () => (await parts.dirtyCount()) === 0);
+    const { body } = await app.inject({ url: '/metrics' });
+    expect(body).toMatch(/tidemark_flush_rows_total\{.*\} 1\n/);
+    expect(body).toMatch(/tidemark_flush_lag_seconds_count\{.*\} [1-9]/);
+    expect(body).toMatch(/tidemark_dirty_members\{.*\} 0\n/);
+    expect(body).toMatch(/tidemark_relay_lag_seconds\{.*\} [\d.]+\n/);
+    expect(body).toMatch(/tidemark_queue_jobs\{.*queue="flush".*\}/);
+    expect(await ready(app)).toMatchObject({ statusCode: 200 });
+  });
+
+  it('relays what nobody applied', async () => {
+    const userId = (await createUser(database.pool)).id;
+    const channelId = (await createChannel(database.pool, { ownerId: userId })).id;
+    await start();
+    const [seq] = await sendMessages(database.pool, channelId, [{ authorId: userId }]);
+    await until(async () => (await parts.channelLog.loadedHeads([channelId])).get(channelId) === seq);
+  });
+
+  it('has its schedulers back after everything in Redis is gone', async () => {
+    const { app } = await start();
+    await until(async () => (await schedulers(app)) === 4);
+    await redis.client.flushall();
+    expect(await schedulers(app)).toBe(0);
+    await until(async () => (await schedulers(app)) === 4);
+
+    const { userId, channelId } = await member().catch(async () => {
+      await until(async () => (await redis.client.exists(parts.keys.epoch('u0'))) === 1);
+      return member();
+    });
+    await parts.read(userId, channelId, 7);
+    await until(async () => (await parts.row(userId, channelId)).cursor === 7);
+  });
+
+  it('keeps no finished job', async () => {
+    const { app } = await start();
+    const { flush } = app.get(Queues);
+    await until(async () => ((await flush.getJobSchedulers())[0]?.iterationCount ?? 0) > 3);
+    expect(await flush.getJobCounts('completed', 'failed')).toEqual({ completed: 0, failed: 0 });
+  });
+
+  it('shares the work with other replicas, and writes each row once', async () => {
+    const members = await Promise.all(Array.from({ length: 20 }, member));
+    await Promise.all([start(), start(), start()]);
+    await Promise.all(members.map(({ userId, channelId }) => parts.read(userId, channelId, 9)));
+    await until(async () => (await parts.dirtyCount()) === 0);
+    for (const { userId, channelId } of members) {
+      expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 9 });
+    }
+  });
+
+  it('flushes what is left when it is told to stop', async () => {
+    const { userId, channelId } = await member();
+    const { app, runtime } = await start({ FLUSH_INTERVAL_MS: '60000' });
+    await until(async () => (await ready(app)).statusCode === 200);
+    await parts.read(userId, channelId, 9);
+    running.splice(0);
+    expect(await runtime.drain.drain()).toBe(true);
+    expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 9 });
+    expect(await parts.dirtyCount()).toBe(0);
+  });
+});
