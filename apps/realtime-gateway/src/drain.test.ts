@@ -6,14 +6,14 @@ describe('draining', () => {
 
   it('tells every client to go elsewhere, lets them go and ends in time', async () => {
     const { ada, bob } = await scene(world);
-    const { url, runtime } = await world.start({ DRAIN_MS: '5000' });
+    const { url, runtime } = await world.start({ DRAIN_MS: '30000' });
     const clients = [
       await world.connect(ada, { url }),
       await world.connect(bob, { url, transports: ['polling'] }),
     ];
     const startedAt = Date.now();
     expect(await runtime.drain.drain()).toBe(true);
-    expect(Date.now() - startedAt).toBeLessThan(3_000);
+    expect(Date.now() - startedAt).toBeLessThan(10_000);
     for (const client of clients) {
       expect(await client.once('closing')).toEqual({ code: 'draining', reconnect: true });
       await client.once('disconnect');

@@ -1,4 +1,5 @@
 import { createChannel, createUsers } from '@tidemark/testing';
+import { Heads } from './feeds/heads.js';
 import { eventually } from './test-support/eventually.js';
 import { range, scene } from './test-support/scene.js';
 import { useGateway } from './test-support/use-gateway.js';
@@ -94,6 +95,49 @@ describe('memberships of connected users', () => {
     // From their joining on; that the channel was created lies before it.
     expect(await client.seqsUpTo(id, 3)).toEqual([2, 3]);
   });
+
+  it('keeps what lies before a join from who joins, though the membership is told before it is applied', async () => {
+    const { ada, eve, channelId } = await scene(world);
+    const { writer } = world;
+    const client = await world.connect(eve);
+    await world.connect(ada);
+    const before = await writer.commit(channelId, Array(2).fill({ authorId: ada.id }));
+    const joinedSeq = await writer.commitJoin(channelId, eve.id);
+    const topic = writer.keys.userTopic(eve.id);
+    await world.redis.client.publish(topic, JSON.stringify({ type: 'membership', channelId }));
+    await client.say('catch-up', { logEpoch: client.ready.logEpoch, channels: {} }); // after the membership
+    await writer.log.apply(channelId, before);
+    await writer.log.apply(channelId, await writer.entries(channelId, joinedSeq - 1));
+    expect(await client.seqsUpTo(channelId, joinedSeq)).toEqual([joinedSeq]);
+  });
+
+  it.each(['as a member', 'as one who is added'])(
+    'gives nothing from after a leaving that fell between reading the membership and the head, %s',
+    async (how) => {
+      const { ada, bob, channelId } = await scene(world);
+      const adding = how !== 'as a member';
+      if (adding) await world.writer.leave(channelId, bob.id);
+      const early = adding ? await world.connect(bob) : null;
+      const heads = world.app.get(Heads);
+      const read = heads.of.bind(heads);
+      let left = 0;
+      const reading = jest.spyOn(heads, 'of').mockImplementation(async (channelIds) => {
+        if (left === 0 && channelIds.includes(channelId)) {
+          left = await world.writer.leave(channelId, bob.id);
+          await world.writer.send(channelId, ada.id, 2);
+        }
+        return read(channelIds);
+      });
+      const joinedSeq = adding ? await world.writer.join(channelId, bob.id) : 3;
+      const client = early ?? (await world.connect(bob));
+      await eventually(() => (left > 0 ? true : undefined));
+      reading.mockRestore();
+      await world.writer.send(channelId, ada.id, 2);
+      const { logEpoch } = client.ready;
+      await client.say('catch-up', { logEpoch, channels: { [channelId]: joinedSeq } });
+      expect(client.seqs(channelId)).toEqual(adding ? [joinedSeq, left] : [left]);
+    },
+  );
 
   it('ends what was left between the reading of a membership and of a head', async () => {
     const { ada, bob, channelId } = await scene(world);

@@ -85,6 +85,23 @@ describe('outages', () => {
     expect(client.seqs(channelId).sort((one, other) => one - other)).toEqual(range(head - 4, last));
   });
 
+  it('ends what was left within what was jumped over', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const relay = await world.relayTo(world.redis.url);
+    const { url } = await world.start({ REDIS_URL: relay.url });
+    const [leaving, staying] = await Promise.all([world.connect(bob, { url }), world.connect(ada, { url })]);
+    await relay.cut();
+    const left = await world.writer.leave(channelId, bob.id);
+    await world.writer.send(channelId, ada.id, 1_500);
+    await relay.heal();
+    await staying.once('refetch');
+    const last = await world.writer.send(channelId, ada.id, 2);
+    expect((await staying.seqsUpTo(channelId, last)).at(-1)).toBe(last);
+    await leaving.seqsUpTo(channelId, left);
+    await leaving.say('users.query', { ids: [] });
+    expect(leaving.seqs(channelId)).toEqual([left]);
+  });
+
   it('begins a new connection for every client when the log has another history', async () => {
     const { ada, channelId } = await scene(world);
     await createChannel(world.writer.database, { ownerId: ada.id });

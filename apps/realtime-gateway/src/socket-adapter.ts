@@ -60,6 +60,8 @@ export class SocketAdapter extends IoAdapter {
       if (typeof acknowledge !== 'function') return;
       const answer = acknowledge as Acknowledge;
       const connection = (socket.data as { connection?: Connection }).connection;
+      // It has been told that it ends; what it says until then is for the next one.
+      if (connection?.closed) return;
       const waitMs = connection?.rate.take() ?? 0;
       if (waitMs > 0) {
         const now = Date.now();

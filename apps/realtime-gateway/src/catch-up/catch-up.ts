@@ -132,7 +132,7 @@ export class CatchUp {
         sent.add(after + 1, after + events.length);
         after += events.length;
         // No faster than the client takes it.
-        if (after < to) await connection.outbox.taken();
+        await connection.outbox.room();
       }
     }
   }

@@ -22,19 +22,21 @@ export class Batch {
   private constructor(
     private readonly before: Batch | null,
     private readonly event: FeedEvent | null,
+    /** Events, and the characters of their JSON. */
     readonly size: number,
+    readonly chars: number,
   ) {}
 
   /** The root of a tick's batches. */
   static empty(): Batch {
-    return new Batch(null, null, 0);
+    return new Batch(null, null, 0, 0);
   }
 
   with(event: FeedEvent): Batch {
     if (this.latest?.event === event) return this.latest;
     const known = this.others?.get(event);
     if (known) return known;
-    const next = new Batch(this, event, this.size + 1);
+    const next = new Batch(this, event, this.size + 1, this.chars + event.json.length);
     if (this.latest) (this.others ??= new Map()).set(event, next);
     else this.latest = next;
     return next;

@@ -18,8 +18,11 @@ const eventsPerSecond = 100;
 const eventsBurst = 200;
 
 export interface ConnectionOptions extends Omit<OutboxOptions, 'socket' | 'wire' | 'onFailed'> {
-  /** `member.left` named this user: whether they are back already, only PostgreSQL knows. */
-  onLeft: (connection: Connection, channelId: string) => void;
+  /**
+   * `member.left` named this user, and they may be back already; or events were jumped over, and it may have been
+   * among them. Only PostgreSQL knows.
+   */
+  onDoubt: (connection: Connection, channelId: string) => void;
   onClosing: (code: ClosingCode) => void;
   /** The feed has one subscription less. */
   onUnsubscribed: (feed: ChannelFeed) => void;
@@ -59,15 +62,12 @@ export class Connection {
   /** Follows a channel, live from `liveFrom` on; held until the subscription is released. */
   subscribe(feed: ChannelFeed, joinedSeq: number, liveFrom: number): Place {
     const { channelId } = feed;
-    const onEnded = (ended: Subscription) => {
-      feed.subscriptions.delete(ended);
-      if (this.places.get(channelId)?.subscription !== ended) return;
-      this.places.delete(channelId);
-      this.options.onUnsubscribed(feed);
-      if (!this.gone) this.options.onLeft(this, channelId);
-    };
     const subscription = new Subscription(
-      ...([channelId, this.userId, liveFrom, this.outbox, this.sentOf(channelId), onEnded] as const),
+      ...([channelId, this.userId, liveFrom, this.outbox, this.sentOf(channelId)] as const),
+      {
+        onEnded: (ended) => this.unsubscribe(feed, ended),
+        onJumped: () => this.options.onDoubt(this, channelId),
+      },
     );
     const place = { subscription, feed, joinedSeq };
     this.places.set(channelId, place);
@@ -97,9 +97,10 @@ export class Connection {
     if (this.gone) return;
     this.options.onClosing(code);
     if (code === 'too-slow') this.wire.discard();
-    this.socket.emit('closing', closingOf(code));
+    const closing = closingOf(code);
+    this.socket.emit('closing', closing);
     this.forget();
-    this.wire.end();
+    this.wire.end(closing);
   }
 
   /** Resolves when the connection is closed. */
@@ -117,5 +118,14 @@ export class Connection {
     }
     this.places.clear();
     this.outbox.stop();
+  }
+
+  private unsubscribe(feed: ChannelFeed, ended: Subscription): void {
+    const { channelId } = feed;
+    feed.subscriptions.delete(ended);
+    if (this.places.get(channelId)?.subscription !== ended) return;
+    this.places.delete(channelId);
+    this.options.onUnsubscribed(feed);
+    this.options.onDoubt(this, channelId);
   }
 }

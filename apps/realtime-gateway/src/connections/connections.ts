@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ClosingCode, Notice } from '@tidemark/contracts';
 import { Keys } from '@tidemark/redis';
-import { LOG, Metrics, type Log } from '@tidemark/runtime';
+import { Metrics } from '@tidemark/runtime';
 import { Topics } from '../topics/topics.js';
 import type { Connection } from './connection.js';
 
@@ -18,7 +18,6 @@ export class Connections {
   constructor(
     private readonly topics: Topics,
     private readonly keys: Keys,
-    @Inject(LOG) private readonly log: Log,
     @Inject(Metrics) metrics: Metrics,
   ) {
     metrics.gauge('connections', 'Sockets that are connected.', [], (gauge) => gauge.set(this.all.size));
@@ -69,13 +68,7 @@ export class Connections {
   }
 
   private hear(userId: string, message: string): void {
-    let said: Said;
-    try {
-      said = JSON.parse(message) as Said;
-    } catch (err) {
-      this.log.warn({ err, userId }, 'something unknown was said to a user');
-      return;
-    }
+    const said = JSON.parse(message) as Said;
     if (said.type === 'membership') return this.onMembership(userId, said.channelId);
     const { except, ...notice } = said;
     for (const connection of this.byUser.get(userId) ?? []) {

@@ -5,8 +5,11 @@ import { Batch } from './batch.js';
 import type { Ticks } from './ticks.js';
 import type { GatewaySocket, Wire } from './wire.js';
 
-/** Events that wait for profiles or for their tick. */
+/** What waits for profiles or for its tick, in events and in characters of them. */
 const waitingEventsMax = 10_000;
+const waitingCharsMax = 64 * 1024 * 1024;
+/** More than this a catch-up does not put into one frame. */
+const frameChars = 256 * 1024;
 /** Users a connection is remembered to know; beyond, the first are introduced again. */
 const introducedMax = 1_000;
 /** Profiles are a courtesy: events do not wait for them longer. */
@@ -26,6 +29,8 @@ export interface OutboxOptions {
 export class Outbox {
   private parts: (Batch | (() => void))[] = [];
   private readonly introduced = new Set<string>();
+  private waitingEvents = 0;
+  private waitingChars = 0;
   private waitsForProfiles = false;
   private failed = false;
 
@@ -33,10 +38,13 @@ export class Outbox {
 
   append(event: FeedEvent): void {
     if (this.failed) return;
+    this.waitingEvents++;
+    this.waitingChars += event.json.length;
+    if (this.waitingEvents > waitingEventsMax || this.waitingChars > waitingCharsMax)
+      return this.fail('too-slow');
     const { ticks } = this.options;
     const last = this.parts.at(-1);
     if (last instanceof Batch) {
-      if (last.size >= waitingEventsMax) return this.fail('too-slow');
       this.parts[this.parts.length - 1] = last.with(event);
     } else {
       this.parts.push(ticks.root.with(event));
@@ -56,8 +64,9 @@ export class Outbox {
     return new Promise((resolve) => this.then(resolve));
   }
 
-  /** The same, and the client has taken it. */
-  async taken(): Promise<void> {
+  /** For a catch-up: waits for the client to take what it has been sent, once that is much. */
+  async room(): Promise<void> {
+    if (this.waitingChars < frameChars) return;
     await this.settled();
     await this.options.wire.drained();
   }
@@ -80,6 +89,8 @@ export class Outbox {
       if (part instanceof Batch) {
         if (!this.introduce(part)) return;
         this.parts.shift();
+        this.waitingEvents -= part.size;
+        this.waitingChars -= part.chars;
         this.send(part);
       } else {
         this.parts.shift();

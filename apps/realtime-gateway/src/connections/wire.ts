@@ -74,10 +74,14 @@ export class Wire {
     this.engine.writeBuffer.length = 0;
   }
 
-  /** Ends the connection after what was said; by force, if the client does not take it. */
-  end(): void {
-    this.socket.disconnect(true);
+  /**
+   * Ends the connection after what was said; by force, if the client does not take it. A client of Socket.IO comes
+   * back by itself when its connection closes, and never after Socket.IO's own goodbye: that is for who must not.
+   */
+  end({ reconnect }: { reconnect: boolean }): void {
     const { engine } = this;
+    if (reconnect) engine.close();
+    else this.socket.disconnect(true);
     setTimeout(() => {
       if (engine.readyState === 'closed') return;
       engine.transport.socket?.terminate?.();

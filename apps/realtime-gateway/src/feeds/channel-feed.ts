@@ -109,7 +109,8 @@ export class ChannelFeed {
   private endFor({ seq, moved }: FeedEvent): void {
     const gone = new Set(moved);
     for (const subscription of [...this.subscriptions]) {
-      if (gone.has(subscription.userId)) subscription.end(seq);
+      // One that begins above is of a later stay.
+      if (gone.has(subscription.userId) && subscription.liveFrom <= seq) subscription.end(seq);
     }
   }
 

@@ -34,20 +34,13 @@ function spokenOf({ actorId, payload }: Envelope, moved: readonly string[]): rea
  */
 export type Publication = { events: FeedEvent[] } | { headSeq: number };
 
-/** null for what is neither; whoever speaks on our topics is one of us, perhaps of another version. */
-export function readPublication(message: string): Publication | null {
-  let said: unknown;
-  try {
-    said = JSON.parse(message);
-  } catch {
-    return null;
+export function readPublication(message: string): Publication {
+  const said = JSON.parse(message) as Envelope[] | { head: number };
+  if (!Array.isArray(said)) {
+    if (!Number.isSafeInteger(said.head)) throw new Error('This is neither events nor a head');
+    return { headSeq: said.head };
   }
-  if (Array.isArray(said)) {
-    const envelopes = said as Envelope[];
-    // The usual run is one event: its JSON is what is between the brackets.
-    const single = envelopes.length === 1 ? message.slice(1, -1) : undefined;
-    return { events: envelopes.map((envelope) => feedEventOf(envelope, single)) };
-  }
-  const headSeq = (said as { head?: unknown } | null)?.head;
-  return typeof headSeq === 'number' ? { headSeq } : null;
+  // The usual run is one event: its JSON is what is between the brackets.
+  const single = said.length === 1 ? message.slice(1, -1) : undefined;
+  return { events: said.map((envelope) => feedEventOf(envelope, single)) };
 }

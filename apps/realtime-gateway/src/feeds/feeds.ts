@@ -101,11 +101,7 @@ export class Feeds {
   }
 
   private topicOf(channelId: string, feed: ChannelFeed) {
-    const listener = (message: string) => {
-      const publication = readPublication(message);
-      if (publication) feed.hear(publication);
-      else this.log.warn({ channelId }, 'something unknown was published');
-    };
+    const listener = (message: string) => feed.hear(readPublication(message));
     return { topic: this.keys.eventsTopic(channelId), listener };
   }
 }

@@ -12,6 +12,7 @@ const heldMax = 10_000;
  */
 export class Subscription {
   private held: FeedEvent[] | null = [];
+  private inDoubt = false;
   private ended = false;
 
   constructor(
@@ -20,7 +21,11 @@ export class Subscription {
     private from: number,
     private readonly outbox: Outbox,
     private readonly sent: SentRanges,
-    private readonly onEnded: (subscription: Subscription) => void,
+    private readonly hooks: {
+      onEnded: (subscription: Subscription) => void;
+      /** Events were jumped over; one of them may have been the user's leaving. Held until it is released. */
+      onJumped: (subscription: Subscription) => void;
+    },
   ) {}
 
   get liveFrom(): number {
@@ -45,6 +50,7 @@ export class Subscription {
   release(): void {
     for (const event of this.held ?? []) this.outbox.append(event);
     this.held = null;
+    this.inDoubt = false;
   }
 
   /** The last event was `throughSeq`: it named the user as gone. */
@@ -52,16 +58,19 @@ export class Subscription {
     if (this.ended) return;
     this.ended = true;
     this.sent.add(this.liveFrom, throughSeq);
-    this.onEnded(this);
+    this.hooks.onEnded(this);
   }
 
   /** The feed goes on above `headSeq`; what lies between `position` and it is not sent. */
   jump(position: number, headSeq: number, reason: RefetchReason): void {
     if (headSeq < this.liveFrom) return;
     // Half way through a catch-up there is no telling apart any more what it still covers.
-    if (this.held !== null) return this.outbox.fail('out-of-step');
+    if (this.held !== null && !this.inDoubt) return this.outbox.fail('out-of-step');
     this.sent.add(this.liveFrom, position);
     this.from = headSeq + 1;
     this.outbox.say('refetch', { channelIds: [this.channelId], reason });
+    this.held ??= [];
+    this.inDoubt = true;
+    this.hooks.onJumped(this);
   }
 }

@@ -64,6 +64,8 @@ export class Arrivals {
       place.subscription.end(leftSeq);
       await this.catchUp.sendMissing(connection, channelId, leftSeq, leftSeq);
     }
+    // Whoever was in doubt is so no more.
+    connection.place(channelId)?.subscription.release();
   }
 
   /** A channel gained while connected: from the user's own `member.joined` on, in order. */

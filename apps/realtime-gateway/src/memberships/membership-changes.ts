@@ -24,6 +24,7 @@ export class MembershipChanges {
 
   /** Reads the membership and does what it asks for, after whatever the connection is busy with. */
   look(connection: Connection, channelId: string): void {
+    if (connection.closed) return;
     this.settle(connection, () => this.memberships.find(channelId, connection.userId));
   }
 

@@ -85,7 +85,7 @@ describe('read reports', () => {
     expect(answers.every(({ retryAfterMs }) => typeof retryAfterMs === 'number')).toBe(true);
     const metrics = await (await fetch(`${world.url}/metrics`)).text();
     expect(metrics).toMatch(/^tidemark_read_reports_total\{outcome="rate-limited",[^}]*\} 5$/m);
-  }, 15_000);
+  });
 
   it('are told to the other devices of the user, and to nobody else', async () => {
     const { ada, bob, channelId } = await scene(world);

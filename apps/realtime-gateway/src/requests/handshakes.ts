@@ -9,6 +9,8 @@ import {
   type Identity,
 } from '@tidemark/runtime';
 
+import { LogHistory } from '../history/log-history.js';
+
 export interface Admission {
   identity: Identity;
   resume: Handshake['resume'];
@@ -19,6 +21,7 @@ export interface Admission {
 export class Handshakes {
   constructor(
     private readonly authenticator: Authenticator,
+    private readonly history: LogHistory,
     @Inject(Drain) private readonly drain: Drain,
   ) {}
 
@@ -35,6 +38,9 @@ export class Handshakes {
       throw invalidRequest(parsed.error);
     }
     const { token, resume } = parsed.data;
-    return { identity: await this.authenticator.authenticate(token), resume };
+    const identity = await this.authenticator.authenticate(token);
+    // Without PostgreSQL a connection would begin only to end: better said here, with when to come again.
+    await this.history.current();
+    return { identity, resume };
   }
 }

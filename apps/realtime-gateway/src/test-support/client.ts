@@ -91,7 +91,7 @@ export class Client {
   say(event: string, ...payload: unknown[]): Promise<Record<string, unknown>> {
     // Past the types on purpose: they would not let a wrong word through.
     const socket = this.socket as unknown as Socket;
-    return socket.timeout(6_000).emitWithAck(event, ...payload) as Promise<Record<string, unknown>>;
+    return socket.timeout(30_000).emitWithAck(event, ...payload) as Promise<Record<string, unknown>>;
   }
 }
 

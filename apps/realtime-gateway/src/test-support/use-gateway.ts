@@ -47,6 +47,10 @@ export class GatewayWorld {
     return instance;
   }
 
+  get app(): NestFastifyApplication {
+    return this.instances[0]!.app;
+  }
+
   get url(): string {
     return this.instances[0]!.url;
   }
@@ -82,6 +86,8 @@ export class GatewayWorld {
 }
 
 export function useGateway(): GatewayWorld {
+  // Real engines, and often everything else on the same few cores.
+  jest.setTimeout(60_000);
   const world = new GatewayWorld(useDatabase(), useRedis());
   beforeAll(async () => {
     world.writer = await Writer.open(world.database, world.redis.url, SHARDS);

@@ -47,7 +47,12 @@ export class Writer {
     return entries.at(-1)!.row.seq;
   }
 
-  join(channelId: string, ...userIds: string[]): Promise<number> {
+  async join(channelId: string, ...userIds: string[]): Promise<number> {
+    return this.apply(channelId, await this.commitJoin(channelId, ...userIds));
+  }
+
+  /** The same, and nobody told. */
+  commitJoin(channelId: string, ...userIds: string[]): Promise<number> {
     return this.move(
       channelId,
       'member.joined',
@@ -59,13 +64,14 @@ export class Writer {
     );
   }
 
-  leave(channelId: string, ...userIds: string[]): Promise<number> {
-    return this.move(
+  async leave(channelId: string, ...userIds: string[]): Promise<number> {
+    const seq = await this.move(
       channelId,
       'member.left',
       userIds,
       'UPDATE channel_members SET left_seq = $3 WHERE channel_id = $1 AND user_id = ANY($2::bigint[])',
     );
+    return this.apply(channelId, seq);
   }
 
   async entries(channelId: string, afterSeq: number): Promise<LogEntry[]> {
@@ -79,8 +85,13 @@ export class Writer {
     return this.redis.client.publish(this.keys.eventsTopic(channelId), JSON.stringify(envelopes));
   }
 
-  private async move(channelId: string, type: string, userIds: string[], change: string): Promise<number> {
-    const seq = await this.database.transaction(async (client) => {
+  private async apply(channelId: string, seq: number): Promise<number> {
+    await this.log.apply(channelId, await this.entries(channelId, seq - 1));
+    return seq;
+  }
+
+  private move(channelId: string, type: string, userIds: string[], change: string): Promise<number> {
+    return this.database.transaction(async (client) => {
       const { rows } = await client.query<{ seq: string; ordinal: string }>(
         'UPDATE channels SET head_seq = head_seq + 1 WHERE id = $1 RETURNING head_seq AS seq, ordinal',
         [channelId],
@@ -94,7 +105,5 @@ export class Writer {
       );
       return Number(headSeq);
     });
-    await this.log.apply(channelId, await this.entries(channelId, seq - 1));
-    return seq;
   }
 }

@@ -67,10 +67,19 @@ export class Topics {
       this.log.debug({ err }, 'redis (subscriptions)'),
     );
     this.client = client;
-    client.on('message', (topic: string, message: string) => this.listeners.get(topic)?.(message));
+    client.on('message', (topic: string, message: string) => this.hear(topic, message));
     client.on('ready', () => void this.regain());
     client.on('close', () => this.acknowledged.clear());
     if (this.urls.length > 1) client.once('close', () => this.connectElsewhere(client));
+  }
+
+  private hear(topic: string, message: string): void {
+    try {
+      this.listeners.get(topic)?.(message);
+    } catch (err) {
+      // It may be of another version of us, or of nobody. What it should have said, the log says too.
+      this.log.warn({ err, topic }, 'something was published that cannot be read');
+    }
   }
 
   /** ioredis goes back to the same node for ever; that one may be gone. */
