@@ -34,6 +34,7 @@ const PAUSE_MS = { first: 20, max: 500 };
 /** The public HTTP API, over all replicas in turn. */
 export class Api {
   private turn = 0;
+  private held: Promise<void> = Promise.resolve();
   /** What was refused or failed, and how often: retries must not hide it. */
   readonly troubles = new Map<string, number>();
 
@@ -41,6 +42,13 @@ export class Api {
     private readonly services: Stack['services'],
     private readonly http: Http,
   ) {}
+
+  /** Lets no change through until the function that it returns is called; those under way are not called back. */
+  hold(): () => void {
+    let release = () => {};
+    this.held = new Promise((resolve) => (release = resolve));
+    return release;
+  }
 
   /**
    * Asks until there is an answer: for what may be repeated, such as a send with its clientId.
@@ -62,6 +70,7 @@ export class Api {
 
   /** @throws RefusedError, NoAnswerError */
   async askOnce<Body>({ service, path, ...request }: ApiRequest): Promise<Body> {
+    if (request.method !== 'GET' && service === 'message-api') await this.held;
     const replicas = this.services[service];
     const replica = replicas[this.turn++ % replicas.length]!;
     const what = `${request.method} ${path.replace(/\d+/g, '*')}`;

@@ -21,7 +21,7 @@ export class Behaviour {
   private reading = false;
 
   constructor(
-    private readonly device: Device,
+    readonly device: Device,
     private readonly temperament: Temperament,
     private readonly random: Random,
     private readonly state: RunState,
@@ -38,6 +38,14 @@ export class Behaviour {
     while (this.reading) await delay(5);
   }
 
+  /** One last read of everything, and none after it. */
+  async fallQuiet(): Promise<void> {
+    const { person } = this.device;
+    person.quiet = true;
+    const reports = this.unreported();
+    if (this.device.connected && reports.length > 0) await this.device.read(reports);
+  }
+
   private async live(): Promise<void> {
     while (!this.stopped) {
       await delay(this.random.between(TURN_MS.min, TURN_MS.max));
@@ -51,7 +59,7 @@ export class Behaviour {
 
   private async act(): Promise<void> {
     const { random } = this;
-    if (random.chance(0.1)) return this.askUnread();
+    if (random.chance(0.1) || this.device.person.quiet) return this.askUnread();
     switch (this.temperament) {
       case 'prompt':
         return this.readAtOnce();
@@ -66,12 +74,12 @@ export class Behaviour {
 
   /** Everything that has come, as soon as it has; what comes while an answer is awaited goes into the next report. */
   private async readAtOnce(): Promise<void> {
-    if (this.reading) return;
+    if (this.reading || this.device.person.quiet) return;
     this.reading = true;
     try {
       for (let reports = this.unreported(); reports.length > 0 && this.device.connected;) {
         await this.device.read(reports);
-        if (this.stopped) return;
+        if (this.stopped || this.device.person.quiet) return;
         await delay(PROMPT_PAUSE_MS);
         reports = this.unreported();
       }

@@ -90,7 +90,7 @@ export class Conductor {
       ...(answered !== undefined && { replyTo: answered }),
     };
     const device = deviceOf.get(person);
-    const readsOnScreen = device !== undefined && random.chance(READ_TO_CHANCE);
+    const readsOnScreen = device !== undefined && !person.quiet && random.chance(READ_TO_CHANCE);
     const post = async (readTo?: number) => {
       state.sentAtMs.set(clientId, performance.now());
       const { body } = await state.api.ask<Message>({

@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Keys } from '@tidemark/redis';
 import type { Stack } from '@tidemark/stack';
 import { storedMembers, type CursorLedger } from '@tidemark/testing';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import type { Api } from './api.js';
 import type { Measures } from './measures.js';
 
 export const faults = ['none', 'redis', 'sync-worker', 'gateway', 'message-api'] as const;
@@ -11,8 +13,13 @@ export type Fault = (typeof faults)[number];
 export interface FaultContext {
   stack: Stack;
   database: pg.Pool;
+  redis: Redis;
+  keys: Keys;
+  api: Api;
   ledger: CursorLedger;
   measures: Measures;
+  /** Lets some clients read a last time. A read that comes later would cover the loss of an earlier one. */
+  lastReads: () => Promise<void>;
   onProgress: (line: string) => void;
 }
 
@@ -33,10 +40,18 @@ export const breakThings: Record<Fault, (context: FaultContext) => Promise<void>
 };
 
 /** kill -9 of a Redis that keeps nothing; it comes back empty. */
-async function killRedis({ stack, database, ledger, measures, onProgress }: FaultContext): Promise<void> {
+async function killRedis({
+  stack,
+  database,
+  ledger,
+  measures,
+  lastReads,
+  onProgress,
+}: FaultContext): Promise<void> {
   const { redis } = stack;
   if (!redis) throw new Error('To kill Redis it must be one of our own: unset REDIS_URL');
   await measures.beforeRedisIsGone();
+  await lastReads();
   await redis.kill();
   onProgress('Redis is killed');
   // What was acknowledged before is heard by now; nothing can be acknowledged until it is back.
@@ -47,10 +62,11 @@ async function killRedis({ stack, database, ledger, measures, onProgress }: Faul
 }
 
 /** kill -9 while the flush waits in PostgreSQL for a lock that we hold. */
-async function killWorkerInFlush({ stack, measures, onProgress }: FaultContext): Promise<void> {
+async function killWorkerInFlush({ stack, measures, lastReads, onProgress }: FaultContext): Promise<void> {
   const client = new pg.Client({ connectionString: stack.databaseUrl });
   await client.connect();
   try {
+    await lastReads();
     await client.query('BEGIN');
     await client.query('SELECT FROM cache_fences FOR UPDATE');
     await until('a flush to wait for our lock', async () => {
@@ -80,8 +96,39 @@ async function killGateway({ stack, onProgress }: FaultContext): Promise<void> {
   onProgress('The gateway is back');
 }
 
-/** Redis is paused, so that commits are not applied; then a replica that has made some of them is killed. */
-async function killBetweenCommitAndApply({ stack, database, onProgress }: FaultContext): Promise<void> {
+/**
+ * First one replica while the others go on: they find holes below their own commits and fill them from the log.
+ * Then all of them, with nothing sent after it until Redis has everything: now only the relay knows.
+ */
+async function killBetweenCommitAndApply(context: FaultContext): Promise<void> {
+  const { stack, api, onProgress } = context;
+  const replicas = stack.services['message-api'];
+  await withUnapplied(context, async (unapplied) => {
+    await replicas[0]!.kill();
+    onProgress(`A message-api is killed with ${unapplied} events committed and not applied`);
+  });
+  await replicas[0]!.started();
+
+  let release = () => {};
+  try {
+    await withUnapplied(context, async (unapplied) => {
+      release = api.hold();
+      await Promise.all(replicas.map((replica) => replica.kill()));
+      onProgress(`Every message-api is killed with ${unapplied} events committed and not applied`);
+    });
+    await Promise.all(replicas.map((replica) => replica.started()));
+    await until('the relay to apply what was committed', () => isApplied(context));
+    onProgress('Every message-api is back, and the relay has applied what they had committed');
+  } finally {
+    release();
+  }
+}
+
+/** Runs the work while Redis is paused and has not heard of some commits. Everybody has some of them. */
+async function withUnapplied(
+  { stack, database }: FaultContext,
+  work: (unapplied: number) => Promise<void>,
+): Promise<void> {
   const redis = new Redis(stack.redisUrl);
   const logged = async () => {
     const { rows } = await database.query<{ total: string }>('SELECT sum(head_seq) AS total FROM channels');
@@ -92,20 +139,24 @@ async function killBetweenCommitAndApply({ stack, database, onProgress }: FaultC
     const pausedAtMs = performance.now();
     // Nothing is applied while Redis is paused, so whatever is committed from now on is not.
     const before = await logged();
-    await until(
-      'commits that Redis does not hear of',
-      async () => (await logged()) >= before + UNAPPLIED_MIN,
-    );
-    if (performance.now() - pausedAtMs > REDIS_PAUSED_MS) throw new Error('Redis went on too early');
+    const enough = async () =>
+      (await logged()) >= before + UNAPPLIED_MIN || performance.now() - pausedAtMs > REDIS_PAUSED_MS / 2;
+    await until('commits that Redis does not hear of', enough);
     const unapplied = (await logged()) - before;
-    const [api] = stack.services['message-api'];
-    await api!.kill();
-    onProgress(`message-api is killed with ${unapplied} events committed and not applied`);
-    await api!.started();
-    onProgress('message-api is back');
+    if (unapplied === 0) throw new Error('Nothing was committed while Redis was paused');
+    await work(unapplied);
+    if (performance.now() - pausedAtMs > REDIS_PAUSED_MS) throw new Error('Redis went on before the kill');
   } finally {
     redis.disconnect();
   }
+}
+
+async function isApplied({ database, redis, keys }: FaultContext): Promise<boolean> {
+  const { rows } = await database.query<{ id: string; head: string }>(
+    'SELECT id, head_seq AS head FROM channels',
+  );
+  const applied = await Promise.all(rows.map(({ id }) => redis.hget(keys.channel(id), 'applied')));
+  return rows.every(({ head }, i) => applied[i] === head);
 }
 
 async function until(what: string, ask: () => Promise<boolean>): Promise<void> {

@@ -6,6 +6,8 @@ export class Person {
   id = '';
   /** Where the person stands by the last answer they saw, per channel: what a client would keep. */
   readonly stands = new Map<string, Version>();
+  /** Reads no more: what was acknowledged last must last, with nothing after it to cover a loss. */
+  quiet = false;
   private readonly turns = new Map<string, Promise<unknown>>();
   private readonly tokens = new Map<string, string>();
 

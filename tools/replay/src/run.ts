@@ -51,6 +51,8 @@ export const unevenInstances: Record<ServiceName, number> = {
 
 /** SHARDS as the services have it by default. */
 const SHARDS = 16;
+/** Of the clients: they read nothing any more from a fault on. */
+const QUIET_SHARE = 0.4;
 const HTTP_SOCKETS_MAX = 64;
 const PROGRESS_EVERY_MS = 5_000;
 const ARRIVAL_MS = 60_000;
@@ -145,16 +147,27 @@ interface Performance extends Run {
 async function perform(run: Performance): Promise<ReplayReport> {
   const { script, stack, database, redis, strategy, random, state, measures, crowd } = run;
   const { onProgress, fault = 'none', speed = 'max' } = run;
+  const keys = new Keys(SHARDS);
   for (const behaviour of crowd.behaviours) behaviour.start();
 
   const broken: Promise<void>[] = [];
+  const quiet = new Set(
+    crowd.behaviours.map(({ device }) => device.person).filter(() => random.chance(QUIET_SHARE)),
+  );
+  const lastReads = async () => {
+    const few = crowd.behaviours.filter(({ device }) => quiet.has(device.person));
+    await Promise.all(few.map((behaviour) => behaviour.fallQuiet()));
+  };
   const breakAt = Math.floor(script.messages / 2);
   const conductor = new Conductor({
     ...{ state, random: random.fork(), database, people: crowd.people, deviceOf: crowd.deviceOf },
     ...(speed !== 'max' && { perSecondMax: speed }),
     onSent: () => {
       if (state.tally.sent < breakAt || broken.length > 0) return;
-      const breaking = breakThings[fault]({ stack, database, ledger: state.ledger, measures, onProgress });
+      const breaking = breakThings[fault]({
+        ...{ stack, database, redis, keys, api: state.api, ledger: state.ledger },
+        ...{ measures, lastReads, onProgress },
+      });
       breaking.catch(() => undefined); // awaited below
       broken.push(breaking);
     },
@@ -175,7 +188,6 @@ async function perform(run: Performance): Promise<ReplayReport> {
 
   onProgress('All is sent: waiting for rest');
   const findings = await arrival(crowd, database);
-  const keys = new Keys(SHARDS);
   await waitForRest({ database, redis, keys }, { timeoutMs: REST_MS });
   await delay(STATISTICS_MS);
   const measured = await measures.end();

@@ -6,6 +6,8 @@ import type { Crowd } from './crowd.js';
 import type { Strategy } from './report.js';
 import type { RunState } from './run-state.js';
 
+const NOTES_MAX = 30;
+
 export interface Verdict {
   members: number;
   wrongCounts: number;
@@ -56,14 +58,16 @@ export async function judge({
   findings.push(...state.ghosts.slice(0, 20), ...invented.slice(0, 20));
 
   const heads = new Map([...events].map(([channelId, types]) => [channelId, types.length]));
+  const notes: string[] = [];
   const faults = { missing: 0, duplicated: 0, outOfOrder: 0 };
   for (const { delivery } of crowd.devices) {
     delivery.finish(heads);
     faults.missing += delivery.faults.missing;
     faults.duplicated += delivery.faults.duplicated;
     faults.outOfOrder += delivery.faults.outOfOrder;
-    findings.push(...delivery.notes.slice(0, 5));
+    notes.push(...delivery.notes.slice(0, 3));
   }
+  findings.push(...notes.slice(0, NOTES_MAX));
   const unstored = await sentButNotStored(database, run.sent);
   findings.push(...unstored.slice(0, 20));
   return {
