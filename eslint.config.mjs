@@ -24,7 +24,8 @@ const mayImport = {
   testing: [...libs, 'engines'],
   app: libs,
   stack: ['engines', 'contracts', 'runtime', 'database', 'redis'],
-  tool: [...everyLib, 'stack'],
+  replay: [...everyLib, 'stack'],
+  tool: [...everyLib, 'stack', 'replay'],
 };
 
 /**

@@ -34,7 +34,8 @@ for (const strategy of values['skip-histories'] ? [] : strategies) {
     );
   } catch (error) {
     failures += 1;
-    say(`${strategy}: ${(error as Error).message}\n${String((error as Error).cause ?? '')}`);
+    const { message, cause } = error as Error & { cause?: Error };
+    say(`${strategy}: ${message}\n${cause?.message ?? ''}`);
   } finally {
     await stack.stop();
   }

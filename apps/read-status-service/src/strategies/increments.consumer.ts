@@ -114,7 +114,7 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
         addRun(runs, {
           channelId: entry.channel,
           afterSeq: Number(entry.after),
-          facts: JSON.parse(entry.facts),
+          facts: JSON.parse(entry.facts) as EventFact[],
         });
     }
     for (const channelRuns of runs.values()) for (const run of channelRuns) await this.count(run);
