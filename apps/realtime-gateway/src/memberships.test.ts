@@ -1,11 +1,14 @@
 import { createChannel, createUsers } from '@tidemark/testing';
+import { Feeds } from './feeds/feeds.js';
 import { Heads } from './feeds/heads.js';
+import { MembershipsStore } from './memberships/memberships.store.js';
 import { eventually } from './test-support/eventually.js';
 import { range, scene } from './test-support/scene.js';
 import { useGateway } from './test-support/use-gateway.js';
 
 describe('memberships of connected users', () => {
   const world = useGateway();
+  afterEach(() => jest.restoreAllMocks());
 
   it('gives who is added their own join first, and then everything', async () => {
     const { ada, eve, channelId } = await scene(world);
@@ -121,17 +124,28 @@ describe('memberships of connected users', () => {
       const heads = world.app.get(Heads);
       const read = heads.of.bind(heads);
       let left = 0;
-      const reading = jest.spyOn(heads, 'of').mockImplementation(async (channelIds) => {
+      jest.spyOn(heads, 'of').mockImplementation(async (channelIds) => {
         if (left === 0 && channelIds.includes(channelId)) {
           left = await world.writer.leave(channelId, bob.id);
           await world.writer.send(channelId, ada.id, 2);
         }
         return read(channelIds);
       });
+      // And more that is live by the time the membership is read again.
+      const store = world.app.get(MembershipsStore);
+      const sayMore = async () => {
+        if (left === 0) return;
+        const last = await world.writer.send(channelId, ada.id, 2);
+        const feed = world.app.get(Feeds).find(channelId)!;
+        await eventually(() => (feed.position >= last ? true : undefined));
+      };
+      const ofUser = store.ofUser.bind(store);
+      jest.spyOn(store, 'ofUser').mockImplementation((userId) => sayMore().then(() => ofUser(userId)));
+      const find = store.find.bind(store);
+      jest.spyOn(store, 'find').mockImplementation((id, userId) => sayMore().then(() => find(id, userId)));
       const joinedSeq = adding ? await world.writer.join(channelId, bob.id) : 3;
       const client = early ?? (await world.connect(bob));
-      await eventually(() => (left > 0 ? true : undefined));
-      reading.mockRestore();
+      await eventually(() => left || undefined);
       await world.writer.send(channelId, ada.id, 2);
       const { logEpoch } = client.ready;
       await client.say('catch-up', { logEpoch, channels: { [channelId]: joinedSeq } });

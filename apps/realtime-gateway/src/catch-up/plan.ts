@@ -1,7 +1,7 @@
 import type { Stretch } from '../feeds/sent-ranges.js';
 
 export const missedPerChannelMax = 1_000;
-export const missedMax = 10_000;
+const missedMax = 10_000;
 
 /** What a client says it has of a channel, and what of the rest it may have. */
 export interface Asked {

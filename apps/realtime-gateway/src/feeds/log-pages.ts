@@ -5,7 +5,7 @@ import { Lru } from '@tidemark/runtime';
 import { feedEventOf, type FeedEvent } from './feed-event.js';
 
 /** Rows of one read. */
-export const pageRowsMax = 100;
+const pageRowsMax = 100;
 const pagesMax = 200;
 /** Long enough for those who come back together after a cut, short enough for edits to be seen. */
 const pageMs = 1_000;

@@ -53,10 +53,11 @@ export class Subscription {
     this.inDoubt = false;
   }
 
-  /** The last event was `throughSeq`: it named the user as gone. */
+  /** The last event is `throughSeq`, which named the user as gone: what is held and came later is not theirs. */
   end(throughSeq: number): void {
     if (this.ended) return;
     this.ended = true;
+    this.held = this.held?.filter((event) => event.seq <= throughSeq) ?? null;
     this.sent.add(this.liveFrom, throughSeq);
     this.hooks.onEnded(this);
   }

@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createRuntime, loadConfig, type Runtime } from '@tidemark/runtime';
 import { useDatabase, useRedis, type TestDatabase, type TestRedis } from '@tidemark/testing';
@@ -9,7 +9,7 @@ import { eventually } from './eventually.js';
 import { Relay } from './relay.js';
 import { Writer } from './writer.js';
 
-export const SHARDS = 4;
+const SHARDS = 4;
 
 export interface Instance {
   app: NestFastifyApplication;
@@ -99,13 +99,4 @@ export function useGateway(): GatewayWorld {
     world.writer.close();
   });
   return world;
-}
-
-/** A port where nobody listens. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
