@@ -103,6 +103,19 @@ describe('delivery', () => {
     }
   });
 
+  it('keeps the order while a connection goes over from polling to websocket', async () => {
+    const { ada, channelId } = await scene(world);
+    const clients = range(1, 5).map(() => world.client(ada, { transports: ['polling', 'websocket'] }));
+    await Promise.all(clients.map((client) => client.once('ready')));
+    let last = 3;
+    const upgraded = () => clients.every(({ socket }) => socket.io.engine.transport.name === 'websocket');
+    while (last < 60 || !upgraded()) last = await world.writer.send(channelId, ada.id);
+    for (const client of clients) {
+      const headSeq = client.ready.heads[channelId]!;
+      expect(await client.seqsUpTo(channelId, last)).toEqual(range(headSeq + 1, last));
+    }
+  });
+
   it('introduces those who are mentioned before the batch that mentions them, once', async () => {
     const { ada, eve, channelId } = await scene(world);
     const client = await world.connect(ada);
