@@ -10,7 +10,7 @@ export interface Send {
 }
 
 /** What became of a send; `sql/0002-append-messages.sql` says what each means. */
-export type SendOutcome =
+type SendOutcome =
   'appended' | 'duplicate' | 'conflict' | 'not-found' | 'not-member' | 'archived' | 'bad-reference';
 
 export interface SendRow {

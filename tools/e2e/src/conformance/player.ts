@@ -26,7 +26,7 @@ interface Person {
 }
 
 /** What a history showed to be wrong. */
-export class OracleMismatch extends Error {}
+class OracleMismatch extends Error {}
 
 let nextName = 0;
 

@@ -40,7 +40,7 @@ export function parseDatedLine(text: string): ParsedLine {
 }
 
 /** One name however it is written: `#Ubuntu` and `ubuntu` are the same channel. */
-export function channelName(name: string): string {
+function channelName(name: string): string {
   return name.replace(/^#+/, '').toLowerCase();
 }
 

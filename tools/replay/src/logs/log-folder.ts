@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseDatedLine, parseRawLine, type IrcLine, type ParsedLine } from './irc-line.js';
 
 /** A line with the channel it was said in, and the lines of the same file that it answers. */
-export interface LogLine {
+interface LogLine {
   channel: string;
   line: IrcLine;
   /** Places in `LogFile.lines`, the nearest first. */

@@ -24,7 +24,7 @@ export interface Script {
   skippedLines: number;
 }
 
-export interface ScriptUser {
+interface ScriptUser {
   /** The first nick, and a number where somebody else had it before. */
   externalId: string;
   name: string;
