@@ -2,7 +2,7 @@ import type { Stack } from '@tidemark/stack';
 import { checkConformance, startConformanceStack, type Strategy } from './conformance.js';
 
 /** `npm run test:long` plays 10,000 and more. */
-const histories = Number(process.env['HISTORIES'] ?? 100);
+const histories = Number(process.env['HISTORIES'] ?? 60);
 
 describe.each<Strategy>(['watermark', 'write-behind'])('under %s', (strategy) => {
   let stack: Stack;
