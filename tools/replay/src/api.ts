@@ -34,6 +34,7 @@ const PAUSE_MS = { first: 20, max: 500 };
 /** The public HTTP API, over all replicas in turn. */
 export class Api {
   private turn = 0;
+  private closed = false;
   private held: Promise<void> = Promise.resolve();
   /** What was refused or failed, and how often: retries must not hide it. */
   readonly troubles = new Map<string, number>();
@@ -42,6 +43,11 @@ export class Api {
     private readonly services: Stack['services'],
     private readonly http: Http,
   ) {}
+
+  /** Nobody is asked any more, also by who would go on trying. */
+  close(): void {
+    this.closed = true;
+  }
 
   /** Lets no change through until the function that it returns is called; those under way are not called back. */
   hold(): () => void {
@@ -62,7 +68,7 @@ export class Api {
       try {
         return { body: await this.askOnce<Body>(request), attempts };
       } catch (error) {
-        if (!isTemporary(error) || performance.now() > deadline) throw error;
+        if (!isTemporary(error) || this.closed || performance.now() > deadline) throw error;
         await delay(pauseMs);
       }
     }
@@ -71,6 +77,7 @@ export class Api {
   /** @throws RefusedError, NoAnswerError */
   async askOnce<Body>({ service, path, ...request }: ApiRequest): Promise<Body> {
     if (request.method !== 'GET' && service === 'message-api') await this.held;
+    if (this.closed) throw new NoAnswerError(new Error('the replay is over'));
     const replicas = this.services[service];
     const replica = replicas[this.turn++ % replicas.length]!;
     const what = `${request.method} ${path.replace(/\d+/g, '*')}`;

@@ -130,6 +130,7 @@ async function play(run: Run): Promise<ReplayReport> {
     return await perform({ ...run, random, state, measures, crowd });
   } finally {
     // Also after a failure: who goes on asking keeps this process up.
+    state.api.close();
     await Promise.all([
       ...crowd.behaviours.map((each) => each.stop()),
       ...crowd.devices.map((each) => each.disconnect()),
