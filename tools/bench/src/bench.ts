@@ -15,7 +15,7 @@ export interface Sample {
   wrong: string[];
 }
 
-export type Unit = '/s' | 'us' | 'ms' | 's' | 'bytes' | 'calls';
+type Unit = '/s' | 'us' | 'ms' | 's' | 'bytes' | 'calls';
 
 /** What is reached for (DESIGN section 10). */
 export interface Goal {
@@ -52,7 +52,7 @@ export interface RowSpec {
 }
 
 /** What a bench measures in turn: ours, bare, ours, bare. */
-export interface Sides {
+interface Sides {
   ours: () => Promise<Sample>;
   bare?: () => Promise<Sample>;
   /** Before the first round, so that no side is measured while it is being compiled; else one round of both. */
