@@ -40,7 +40,7 @@ for i = 1, #ARGV do
       end
     else
       for channel in string.gmatch(ARGV[i], '%d+') do
-        local packed = redis.call('HGET', cursors, channel)
+        local packed = channel ~= '0' and redis.call('HGET', cursors, channel)
         if packed then add(channel, packed) end
       end
     end
