@@ -57,7 +57,6 @@ interface Sides {
   bare?: () => Promise<Sample>;
   /** Before the first round, so that no side is measured while it is being compiled; else one round of both. */
   warmUp?: () => Promise<unknown>;
-  close?: () => Promise<void>;
 }
 
 /** What has to run: the engines alone, or the services too, under one of the strategies. */

@@ -72,10 +72,15 @@ export function sends(channelId: string, authors: readonly Person[]): () => Requ
   });
 }
 
-/** One request, over connections that are kept. Its body, parsed. */
+/** One request at a time, over connections that are kept until the bench ends. */
 export class Http {
   private readonly agent = new Agent({ keepAlive: true, maxSockets: 256 });
 
+  constructor(world: World) {
+    world.defer(() => this.agent.destroy());
+  }
+
+  /** The body of the answer. Rejects where it is a refusal. */
   post<Answer>(url: string, { path, token, body }: Request): Promise<Answer> {
     const payload = Buffer.from(JSON.stringify(body));
     return new Promise((resolve, reject) => {
@@ -104,10 +109,6 @@ export class Http {
       outgoing.on('error', reject);
       outgoing.end(payload);
     });
-  }
-
-  close(): void {
-    this.agent.destroy();
   }
 }
 

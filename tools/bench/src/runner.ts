@@ -69,8 +69,8 @@ async function takeSamples(
   { rounds, size, onProgress }: RunOptions,
   samples: BenchResult['samples'],
 ): Promise<void> {
-  const sides = await bench.prepare(world);
   try {
+    const sides = await bench.prepare(world);
     if (size !== 'quick') {
       onProgress(`${bench.name}: warming up`);
       await (sides.warmUp?.() ?? sides.ours().then(() => sides.bare?.()));
@@ -81,7 +81,7 @@ async function takeSamples(
       if (sides.bare) samples.bare.push(await sides.bare());
     }
   } finally {
-    await sides.close?.();
+    await world.release();
   }
 }
 

@@ -39,7 +39,7 @@ const showCpu = (cpuUs: number | null | undefined): string =>
   cpuUs === null || cpuUs === undefined ? '-' : showNumber(cpuUs);
 
 /** Three digits are more than such figures are good for. */
-function showNumber(value: number): string {
+export function showNumber(value: number): string {
   if (!Number.isFinite(value)) return '-';
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
   return String(Number(value.toPrecision(3)));

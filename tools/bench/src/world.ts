@@ -23,7 +23,7 @@ export type Worker = 'services' | 'engines' | 'bench' | { pid: number };
  * where a bench needs them. One after another every bench gets it empty.
  */
 export class World {
-  /** Where a shorter run is to show the same as a long one with the default of five seconds. */
+  /** Shorter than by default where the run is shorter, so that many fall into it. */
   readonly flushIntervalMs: number;
   readonly keys = new Keys(SHARDS);
   /** Without the limits of a service. */
@@ -34,14 +34,18 @@ export class World {
   connection: RedisConnection;
   log: ChannelLog;
   private running: { stack: Stack; strategy: Need } | null = null;
+  private readonly deferred: (() => unknown)[] = [];
 
   private constructor(
     private readonly engines: Engines,
     private readonly options: Pick<BenchOptions, 'size'> & { onProgress: (line: string) => void },
   ) {
-    this.flushIntervalMs = options.size === 'full' ? 5_000 : 1_000;
+    this.flushIntervalMs = this.pick(1_000, 2_000, 5_000);
     this.pool = new pg.Pool({ connectionString: engines.databaseUrl, max: 8 });
     this.redis = new Redis(engines.redisUrl);
+    // Whoever waits for an answer is told as well.
+    this.pool.on('error', () => undefined);
+    this.redis.on('error', () => undefined);
   }
 
   static async open(
@@ -140,6 +144,15 @@ export class World {
     await this.pool.query('CHECKPOINT');
   }
 
+  /** What is to be undone after the bench, however that ends: the last thing first. */
+  defer(undo: () => unknown): void {
+    this.deferred.push(undo);
+  }
+
+  async release(): Promise<void> {
+    for (const undo of this.deferred.reverse().splice(0)) await undo();
+  }
+
   async describe(): Promise<Record<string, string>> {
     const { rows } = await this.pool.query<{ version: string; fsync: string; commit: string }>(
       `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
@@ -152,7 +165,7 @@ export class World {
       node: process.version,
       postgresql: `${version}, fsync ${fsync}, synchronous_commit ${commit}`,
       redis: `${/redis_version:(\S+)/.exec(info)?.[1]}, append-only file, synced every second`,
-      size: `${this.options.size}, a flush every ${this.flushIntervalMs / 1000} s`,
+      size: `${this.pick('quick, so far fewer of everything than the rows say', 'usual', 'full')}, a flush every ${this.flushIntervalMs / 1000} s`,
     };
   }
 

@@ -32,20 +32,12 @@ export const bursts: Bench = {
     const channel = await channelOf(world, online);
     const audience = await Audience.online(world, online, channel.id, channel.headSeq + 1);
     const state = { id: channel.id, head: channel.headSeq, author: online[0]!, audience };
-    const server = await startBare('socket-io', world.redisUrl);
-    const bareAudience = await Audience.of(online.length, 'bare', 1, (_, onEvents) =>
+    const server = await startBare(world, 'socket-io');
+    const bareAudience = await Audience.of(world, online.length, 'bare', 1, (_, onEvents) =>
       SocketClient.connect({ url: server.url, onEvents }),
     );
     const bareState = { head: 0, audience: bareAudience, server };
-    return {
-      ours: () => ours(world, state),
-      bare: () => bare(world, bareState),
-      close: async () => {
-        audience.close();
-        bareAudience.close();
-        await server.stop();
-      },
-    };
+    return { ours: () => ours(world, state), bare: () => bare(world, bareState) };
   },
 };
 

@@ -51,15 +51,10 @@ export const fanOut: Bench = {
     };
     state.rate = (await capacity(world, state)) / 2;
     const bare = await BareSide.open(world, online.length);
-    const http = new Http();
+    const http = new Http(world);
     return {
       ours: () => ours(world, http, state),
       bare: () => bare.measure(state.rate, online[0]!),
-      close: async () => {
-        audience.close();
-        http.close();
-        await bare.close();
-      },
     };
   },
 };
@@ -122,9 +117,9 @@ class BareSide {
   ) {}
 
   static async open(world: World, size: number): Promise<BareSide> {
-    const server = await startBare('broadcaster', world.redisUrl);
+    const server = await startBare(world, 'broadcaster');
     const { url } = server;
-    const audience = await Audience.of(size, 'bare', 1, (_, onEvents) =>
+    const audience = await Audience.of(world, size, 'bare', 1, (_, onEvents) =>
       SocketClient.connect({ url, plain: true, onEvents }),
     );
     return new BareSide(world, server, audience);
@@ -146,11 +141,6 @@ class BareSide {
       await published;
     });
     return { figures: figuresOf(tookMs, meter.stop()), wrong: audience.wrong(this.head) };
-  }
-
-  async close(): Promise<void> {
-    this.audience.close();
-    await this.server.stop();
   }
 }
 

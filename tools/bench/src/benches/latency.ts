@@ -40,13 +40,10 @@ export const latency: Bench = {
     // Loaded once, as a channel is that anybody has looked at: what is measured is a message.
     const head = await world.log.load(channel.id);
     const subscriber = new Redis(world.redisUrl);
+    world.defer(() => subscriber.disconnect());
     await subscriber.subscribe(world.keys.eventsTopic(channel.id));
     const state = { id: channel.id, head, author, subscriber };
-    return {
-      ours: () => ours(world, state),
-      bare: () => bare(world, author),
-      close: async () => subscriber.disconnect(),
-    };
+    return { ours: () => ours(world, state), bare: () => bare(world, author) };
   },
 };
 

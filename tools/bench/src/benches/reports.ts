@@ -49,7 +49,7 @@ function readReports(name: string, shape: Shape): Bench {
       row({ row: 'send p99 meanwhile', figure: 'send p99', unit: 'ms', note: 'bare: without reports' }),
       row({ row: 'last report to flushed', figure: 'tail', unit: 's' }),
     ],
-    roundsMax: 2,
+    roundsMax: 1,
     prepare: (world) => prepare(world, shape),
   };
 }
@@ -69,18 +69,15 @@ async function prepare(world: World, shape: Shape) {
   for (const person of readers) {
     const auth = { token: person.token };
     const socket = await SocketClient.connect({ url, auth, onEvents: () => undefined });
+    world.defer(() => socket.close());
     crowd.push(new Reader(person, socket, channels));
   }
-  const http = new Http();
+  const http = new Http(world);
   const next = sends(probed.id, [author]);
   return {
     ours: () => ours(world, shape, crowd, http, next, world.pick(1, 10, 60)),
     bare: () => bare(world, http, next),
     warmUp: () => ours(world, shape, crowd, http, next, WARM_UP_S),
-    close: async () => {
-      for (const reader of crowd) reader.socket.close();
-      http.close();
-    },
   };
 }
 

@@ -29,12 +29,8 @@ export const httpSends: Bench = {
     const authors = await people(world, AUTHORS);
     const channel = await channelOf(world, authors);
     const state = { ...channel, head: channel.headSeq, authors };
-    const validator = await startBare('validator');
-    return {
-      ours: () => ours(world, state),
-      bare: () => bare(world, validator, state),
-      close: () => validator.stop(),
-    };
+    const validator = await startBare(world, 'validator');
+    return { ours: () => ours(world, state), bare: () => bare(world, validator, state) };
   },
 };
 

@@ -32,18 +32,21 @@ export class Audience {
     firstSeq: number,
   ): Promise<Audience> {
     const url = world.url('realtime-gateway');
-    return Audience.of(people.length, channelId, firstSeq, (i, onEvents) =>
+    return Audience.of(world, people.length, channelId, firstSeq, (i, onEvents) =>
       SocketClient.connect({ url, auth: { token: people[i]!.token }, onEvents }),
     );
   }
 
+  /** Gone with the bench. */
   static async of(
+    world: World,
     size: number,
     channelId: string,
     firstSeq: number,
     connect: (i: number, onEvents: OnEvents) => Promise<SocketClient>,
   ): Promise<Audience> {
     const audience = new Audience(size, firstSeq, channelId);
+    world.defer(() => audience.close());
     for (let from = 0; from < size; from += CONNECTING_MAX) {
       const some = Array.from({ length: Math.min(CONNECTING_MAX, size - from) }, (_, i) => from + i);
       const connected = await Promise.all(some.map((i) => connect(i, audience.receiver())));
@@ -75,7 +78,7 @@ export class Audience {
     return shortened([...missing, ...closed, ...this.mistakes]);
   }
 
-  close(): void {
+  private close(): void {
     for (const client of this.clients.splice(0)) client.close();
   }
 
