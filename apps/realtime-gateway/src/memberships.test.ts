@@ -1,5 +1,6 @@
 import { createChannel, createUsers } from '@tidemark/testing';
 import { Feeds } from './feeds/feeds.js';
+import { Connections } from './connections/connections.js';
 import { Heads } from './feeds/heads.js';
 import { MembershipsStore } from './memberships/memberships.store.js';
 import { eventually } from './test-support/eventually.js';
@@ -60,6 +61,34 @@ describe('memberships of connected users', () => {
       theirs.push(last);
     }
     expect(await client.seqsUpTo(channelId, last)).toEqual(theirs);
+  });
+
+  it('gives a stay that came and went before anyone could look, too', async () => {
+    const { ada, bob, eve, channelId } = await scene(world);
+    const { writer } = world;
+    await writer.join(channelId, eve.id); // 4
+    await writer.leave(channelId, eve.id); // 5
+    const clients = await Promise.all([world.connect(bob), world.connect(eve)]);
+    // As if Redis had dropped all that is told to users.
+    const connections = world.app.get(Connections);
+    const told: [string, string][] = [];
+    const tell = (connections as unknown as { onMembership: (...who: [string, string]) => void })
+      .onMembership;
+    connections.whenMembershipChanges((...who) => told.push(who));
+    for (const user of [bob, eve]) {
+      if (user === bob) await writer.leave(channelId, bob.id); // 6
+      await writer.send(channelId, ada.id);
+      await writer.join(channelId, user.id); // 8, 13
+      await writer.send(channelId, ada.id);
+      await writer.leave(channelId, user.id); // 10, 15
+      await writer.send(channelId, ada.id);
+    }
+    await writer.join(channelId, bob.id); // 17
+    const last = await writer.send(channelId, ada.id); // 18
+    connections.whenMembershipChanges(tell);
+    for (const who of told) tell(...who);
+    expect(await clients[0].seqsUpTo(channelId, last)).toEqual([6, 8, 9, 10, 17, 18]);
+    expect(await clients[1].seqsUpTo(channelId, 15)).toEqual([13, 14, 15]);
   });
 
   it('is not confused by a leaving that is told late, or a membership told twice', async () => {

@@ -69,6 +69,16 @@ export class CatchUp {
     }
   }
 
+  /** Where between two seqs of a channel the user was a member, before they joined at the second. */
+  async earlierStays(
+    userId: string,
+    channelId: string,
+    seq: number,
+    joinedSeq: number,
+  ): Promise<readonly Stretch[]> {
+    return (await this.staysBefore(userId, [{ channelId, seq, joinedSeq }])).get(channelId) ?? [];
+  }
+
   private async missedBy(
     connection: Connection,
     channels: ChannelSeqs,
@@ -87,7 +97,7 @@ export class CatchUp {
       for (const entry of ahead) entry.headSeq = committed.get(entry.channelId) ?? 0;
     }
     const away = entries.filter(({ seq, joinedSeq }) => seq > 0 && seq < joinedSeq - 1);
-    const stays = await this.earlierStays(connection.userId, away);
+    const stays = await this.staysBefore(connection.userId, away);
     return entries.map(({ channelId, seq, headSeq, joinedSeq, endSeq }) => {
       const sent = connection.sentOf(channelId);
       const visible = [...(stays.get(channelId) ?? []), { from: Math.max(seq + 1, joinedSeq), to: endSeq }];
@@ -100,7 +110,7 @@ export class CatchUp {
     });
   }
 
-  private async earlierStays(
+  private async staysBefore(
     userId: string,
     away: readonly { channelId: string; seq: number; joinedSeq: number }[],
   ): Promise<Map<string, readonly Stretch[]>> {

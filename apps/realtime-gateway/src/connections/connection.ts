@@ -1,5 +1,6 @@
 import { closingOf, type ClosingCode, type Notice } from '@tidemark/contracts';
 import type { ChannelFeed } from '../feeds/channel-feed.js';
+import type { MembershipRow } from '@tidemark/channel-log';
 import { SentRanges } from '../feeds/sent-ranges.js';
 import { Subscription } from '../feeds/subscription.js';
 import { Lane } from './lane.js';
@@ -12,6 +13,14 @@ export interface Place {
   subscription: Subscription;
   feed: ChannelFeed;
   joinedSeq: number;
+  /** The membership's when it was read. */
+  term: number;
+}
+
+/** What a connection knows of a channel it has no place in: the user's last stay there. All 0: there was none. */
+export interface FormerStay {
+  term: number;
+  leftSeq: number;
 }
 
 const eventsPerSecond = 100;
@@ -38,6 +47,7 @@ export class Connection {
 
   private readonly wire: Wire;
   private readonly places = new Map<string, Place>();
+  private readonly former = new Map<string, FormerStay>();
   private readonly sent = new Map<string, SentRanges>();
   private notices: Notice[] = [];
   private gone = false;
@@ -60,16 +70,16 @@ export class Connection {
   }
 
   /** Follows a channel, live from `liveFrom` on; held until the subscription is released. */
-  subscribe(feed: ChannelFeed, joinedSeq: number, liveFrom: number): Place {
+  subscribe(feed: ChannelFeed, { joinedSeq, term }: MembershipRow, liveFrom: number): Place {
     const { channelId } = feed;
     const subscription = new Subscription(
       ...([channelId, this.userId, liveFrom, this.outbox, this.sentOf(channelId)] as const),
       {
-        onEnded: (ended) => this.unsubscribe(feed, ended),
+        onEnded: (ended, throughSeq) => this.unsubscribe(feed, ended, throughSeq),
         onJumped: () => this.options.onDoubt(this, channelId),
       },
     );
-    const place = { subscription, feed, joinedSeq };
+    const place = { subscription, feed, joinedSeq, term };
     this.places.set(channelId, place);
     feed.subscriptions.add(subscription);
     return place;
@@ -77,6 +87,14 @@ export class Connection {
 
   place(channelId: string): Place | undefined {
     return this.places.get(channelId);
+  }
+
+  formerStay(channelId: string): FormerStay {
+    return this.former.get(channelId) ?? { term: 0, leftSeq: 0 };
+  }
+
+  noteFormer(channelId: string, { term, leftSeq }: FormerStay): void {
+    this.former.set(channelId, { term, leftSeq });
   }
 
   /** What of a channel this connection has been sent, below its subscription. */
@@ -120,11 +138,13 @@ export class Connection {
     this.outbox.stop();
   }
 
-  private unsubscribe(feed: ChannelFeed, ended: Subscription): void {
+  private unsubscribe(feed: ChannelFeed, ended: Subscription, leftSeq: number): void {
     const { channelId } = feed;
+    const place = this.places.get(channelId);
     feed.subscriptions.delete(ended);
-    if (this.places.get(channelId)?.subscription !== ended) return;
+    if (place?.subscription !== ended) return;
     this.places.delete(channelId);
+    this.noteFormer(channelId, { term: place.term, leftSeq });
     this.options.onUnsubscribed(feed);
     this.options.onDoubt(this, channelId);
   }

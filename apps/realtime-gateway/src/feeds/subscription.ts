@@ -22,7 +22,7 @@ export class Subscription {
     private readonly outbox: Outbox,
     private readonly sent: SentRanges,
     private readonly hooks: {
-      onEnded: (subscription: Subscription) => void;
+      onEnded: (subscription: Subscription, throughSeq: number) => void;
       /** Events were jumped over; one of them may have been the user's leaving. Held until it is released. */
       onJumped: (subscription: Subscription) => void;
     },
@@ -59,7 +59,7 @@ export class Subscription {
     this.ended = true;
     this.held = this.held?.filter((event) => event.seq <= throughSeq) ?? null;
     this.sent.add(this.liveFrom, throughSeq);
-    this.hooks.onEnded(this);
+    this.hooks.onEnded(this, throughSeq);
   }
 
   /** The feed goes on above `headSeq`; what lies between `position` and it is not sent. */

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { MembershipRow } from '@tidemark/channel-log';
 import type { CatchUp as CatchUpRequest } from '@tidemark/contracts';
 import { CatchUp } from '../catch-up/catch-up.js';
-import type { Connection, Place } from '../connections/connection.js';
+import type { Connection, FormerStay, Place } from '../connections/connection.js';
 import { Connections } from '../connections/connections.js';
 import { Feeds } from '../feeds/feeds.js';
 import { LogHistory } from '../history/log-history.js';
@@ -32,6 +32,9 @@ export class Arrivals {
       [...before.values()].filter(({ left }) => !left),
     );
     const memberships = await this.memberships.ofUser(connection.userId);
+    for (const { channelId, term, leftSeq } of memberships.values()) {
+      if (leftSeq !== null) connection.noteFormer(channelId, { term, leftSeq });
+    }
     const places = [...before.keys()].flatMap((channelId) => connection.place(channelId) ?? []);
     for (const place of places) this.adjust(place, memberships.get(place.feed.channelId));
 
@@ -50,18 +53,15 @@ export class Arrivals {
 
   /** Does what a membership, as it stands now, asks for. */
   async settle(connection: Connection, membership: MembershipRow): Promise<void> {
-    const { channelId, joinedSeq, leftSeq } = membership;
+    const { channelId, joinedSeq, leftSeq, term } = membership;
     const place = connection.place(channelId);
     if (connection.closed) return;
-    if (leftSeq === null) {
-      if (!place) await this.enterLate(connection, membership);
-    } else if (
-      place &&
-      place.joinedSeq <= joinedSeq &&
-      leftSeq <= Math.max(place.feed.position, place.subscription.liveFrom - 1)
-    ) {
+    if (!place) {
+      await (leftSeq === null ? this.enterLate(connection, membership) : this.passBy(connection, membership));
+    } else if (leftSeq !== null && place.joinedSeq <= joinedSeq && leftSeq <= below(place)) {
       // The feed is past it: it will not say so any more.
       place.subscription.end(leftSeq);
+      connection.noteFormer(channelId, { term, leftSeq });
       await this.catchUp.sendMissing(connection, channelId, leftSeq, leftSeq);
     }
     // Whoever was in doubt is so no more.
@@ -71,28 +71,55 @@ export class Arrivals {
   /** A channel gained while connected: from the user's own `member.joined` on, in order. */
   private async enterLate(connection: Connection, membership: MembershipRow): Promise<void> {
     const { channelId, userId } = membership;
+    const former = connection.formerStay(channelId);
     await this.enter(connection, [membership]);
     const place = connection.place(channelId);
     if (!place) return;
-    const now = await this.memberships.find(channelId, userId);
+    const now = (await this.memberships.find(channelId, userId)) ?? membership;
     this.adjust(place, now);
-    const toSeq = Math.min(now?.leftSeq ?? Infinity, place.subscription.liveFrom - 1);
-    const from = now?.joinedSeq ?? membership.joinedSeq;
-    if (!(await this.catchUp.sendMissing(connection, channelId, from, toSeq))) {
-      connection.outbox.say('refetch', { channelIds: [channelId], reason: 'too-far-behind' });
-    }
+    await this.sendStays(connection, now, former, place.subscription.liveFrom - 1);
     place.subscription.release();
+  }
+
+  /** A channel that was gained and lost again before it could be entered. */
+  private async passBy(connection: Connection, membership: MembershipRow): Promise<void> {
+    const { channelId, leftSeq, term } = membership;
+    const former = connection.formerStay(channelId);
+    if (leftSeq === null || leftSeq <= former.leftSeq) return;
+    connection.noteFormer(channelId, { term, leftSeq });
+    await this.sendStays(connection, membership, former, leftSeq);
+  }
+
+  /** What a connection may see of a channel since the user's `former` stay, up to `throughSeq`. */
+  private async sendStays(
+    connection: Connection,
+    { channelId, userId, term, joinedSeq, leftSeq }: MembershipRow,
+    former: FormerStay,
+    throughSeq: number,
+  ): Promise<void> {
+    const stays = [{ from: joinedSeq, to: Math.min(leftSeq ?? Infinity, throughSeq) }];
+    // Each joining raises the term by one: by more, and there may have been a stay of which nothing was heard.
+    if (term > former.term + 1) {
+      const missed = await this.catchUp.earlierStays(userId, channelId, former.leftSeq, joinedSeq);
+      stays.unshift(...missed);
+    }
+    for (const { from, to } of stays) {
+      if (await this.catchUp.sendMissing(connection, channelId, from, to)) continue;
+      connection.outbox.say('refetch', { channelIds: [channelId], reason: 'too-far-behind' });
+      return;
+    }
   }
 
   private enter(connection: Connection, memberships: readonly MembershipRow[]): Promise<void> {
     const channelIds = memberships.map(({ channelId }) => channelId);
     return this.feeds.join(channelIds, (feeds, heads) => {
       if (connection.closed) return;
-      for (const { channelId, joinedSeq } of memberships) {
+      for (const membership of memberships) {
+        const { channelId, joinedSeq } = membership;
         const feed = feeds.get(channelId)!;
         // A membership is told before its event is applied: what lies before it is not theirs.
-        const below = Math.max(heads.get(channelId) ?? 0, feed.position, joinedSeq - 1);
-        connection.subscribe(feed, joinedSeq, below + 1);
+        const belowSeq = Math.max(heads.get(channelId) ?? 0, feed.position, joinedSeq - 1);
+        connection.subscribe(feed, membership, belowSeq + 1);
       }
     });
   }
@@ -104,7 +131,11 @@ export class Arrivals {
       subscription.end(subscription.liveFrom - 1);
     } else if (membership.joinedSeq > place.joinedSeq) {
       place.joinedSeq = membership.joinedSeq;
+      place.term = membership.term;
       subscription.beginAt(membership.joinedSeq);
     }
   }
 }
+
+/** The last seq that a place does not send live, now or ever. */
+const below = ({ feed, subscription }: Place): number => Math.max(feed.position, subscription.liveFrom - 1);

@@ -58,6 +58,7 @@ export class MembershipChanges {
 }
 
 /** What is as it was, as nearly everything is, costs nothing more. */
-function needsLook(connection: Connection, { channelId, left }: MembershipRow): boolean {
-  return left === (connection.place(channelId) !== undefined);
+function needsLook(connection: Connection, { channelId, leftSeq }: MembershipRow): boolean {
+  if (connection.place(channelId)) return leftSeq !== null;
+  return leftSeq === null || leftSeq > connection.formerStay(channelId).leftSeq;
 }
