@@ -13,6 +13,7 @@ import { CatchUp } from './catch-up/catch-up.js';
 import type { Connection } from './connections/connection.js';
 import { Sessions } from './connections/sessions.js';
 import type { GatewayServer, GatewaySocket } from './connections/wire.js';
+import { Arrivals } from './memberships/arrivals.js';
 import { MembershipsStore } from './memberships/memberships.store.js';
 import { ReadReports } from './read-reports/read-reports.js';
 import { Handshakes } from './requests/handshakes.js';
@@ -31,6 +32,7 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
     private readonly handshakes: Handshakes,
     private readonly sessions: Sessions,
     private readonly authenticator: Authenticator,
+    private readonly arrivals: Arrivals,
     private readonly catchUps: CatchUp,
     private readonly memberships: MembershipsStore,
     private readonly reads: ReadReports,
@@ -76,15 +78,22 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
     @Payload('catch-up') request: ClientPayload<'catch-up'>,
   ): Promise<Acknowledgement<'catch-up'>> {
     const connection = connectionOf(socket);
-    if (connection.lane.size >= catchUpsMax) {
+    if (connection.catchUpsUnderWay >= catchUpsMax) {
       throw new ProblemError('rate-limited', 'Catch-ups are under way.');
     }
-    return connection.lane.run(async () => {
+    connection.catchUpsUnderWay++;
+    const answering = connection.lane.run(async () => {
       const memberships = await this.memberships.ofUser(connection.userId);
+      for (const channelId of Object.keys(request.channels)) {
+        // A channel that the user has just gained is entered first: it is told of, and waits its turn behind this.
+        const membership = memberships.get(channelId);
+        if (membership && !connection.place(channelId)) await this.arrivals.settle(connection, membership);
+      }
       const caughtUp = await this.catchUps.answer(connection, request, memberships);
       await connection.outbox.settled();
-      return { ok: true, ...caughtUp };
+      return { ok: true as const, ...caughtUp };
     });
+    return answering.finally(() => connection.catchUpsUnderWay--);
   }
 
   @SubscribeMessage('users.query')

@@ -91,6 +91,21 @@ describe('memberships of connected users', () => {
     expect(await clients[1].seqsUpTo(channelId, 15)).toEqual([13, 14, 15]);
   });
 
+  it('catches up on a stay that is ending without repeating what is live', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const { writer } = world;
+    const client = await world.connect(bob);
+    await writer.send(channelId, ada.id, 2);
+    await client.seqsUpTo(channelId, 5);
+    // Left and joined again, and the gateway has not heard of either.
+    const left = await writer.commitLeave(channelId, bob.id);
+    const joined = await writer.commitJoin(channelId, bob.id);
+    const request = { logEpoch: client.ready.logEpoch, channels: { [channelId]: 3 } };
+    expect(await client.say('catch-up', request)).toMatchObject({ ok: true, complete: true });
+    await writer.log.apply(channelId, await writer.entries(channelId, left - 1));
+    expect(await client.seqsUpTo(channelId, joined)).toEqual([4, 5, left, joined]);
+  });
+
   it('is not confused by a leaving that is told late, or a membership told twice', async () => {
     const { ada, bob, channelId } = await scene(world);
     const client = await world.connect(bob);

@@ -101,6 +101,17 @@ describe('what clients say', () => {
     await eventually(async () => ((await client.say('users.query', { ids: [] })).ok ? true : undefined));
   });
 
+  it('is caught up so many times at once', async () => {
+    const { ada, channelId } = await scene(world);
+    const client = await world.connect(ada);
+    const request = { logEpoch: client.ready.logEpoch, channels: { [channelId]: 1 } };
+    const answers = await Promise.all(Array.from({ length: 6 }, () => client.say('catch-up', request)));
+    expect(answers.map(({ ok, code }) => (ok ? 'ok' : code)).sort()).toEqual([
+      ...['ok', 'ok', 'ok', 'ok', 'rate-limited', 'rate-limited'],
+    ]);
+    expect(client.seqs(channelId)).toEqual([2, 3]);
+  });
+
   it('is told to slow down only so often', async () => {
     const { ada } = await scene(world);
     const client = await world.connect(ada);

@@ -88,7 +88,8 @@ export class CatchUp {
       const place = connection.place(channelId);
       const { joinedSeq, leftSeq } = memberships.get(channelId)!;
       const endSeq = place ? place.subscription.liveFrom - 1 : (leftSeq ?? 0);
-      return { channelId, seq, joinedSeq, endSeq, headSeq: Math.max(endSeq, place?.feed.position ?? 0) };
+      const headSeq = Math.max(endSeq, place?.feed.position ?? 0);
+      return { channelId, seq, joinedSeq, endSeq, headSeq, live: place !== undefined };
     });
     // What seems to be above the head may only be quicker than Redis: an answer to a send, say. PostgreSQL knows.
     const ahead = entries.filter(({ seq, headSeq }) => seq > headSeq);
@@ -98,9 +99,11 @@ export class CatchUp {
     }
     const away = entries.filter(({ seq, joinedSeq }) => seq > 0 && seq < joinedSeq - 1);
     const stays = await this.staysBefore(connection.userId, away);
-    return entries.map(({ channelId, seq, headSeq, joinedSeq, endSeq }) => {
+    return entries.map(({ channelId, seq, headSeq, joinedSeq, endSeq, live }) => {
       const sent = connection.sentOf(channelId);
-      const visible = [...(stays.get(channelId) ?? []), { from: Math.max(seq + 1, joinedSeq), to: endSeq }];
+      const theirs = [...(stays.get(channelId) ?? []), { from: Math.max(seq + 1, joinedSeq), to: endSeq }];
+      // What is live is not caught up on, though a stay that ended may reach into it: its end is on the way.
+      const visible = theirs.map(({ from, to }) => ({ from, to: live ? Math.min(to, endSeq) : to }));
       return {
         channelId,
         seq,

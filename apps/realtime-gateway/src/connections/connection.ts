@@ -44,6 +44,7 @@ export class Connection {
   readonly lane = new Lane();
   readonly rate = new TokenBucket(eventsPerSecond, eventsBurst);
   readsUnderWay = 0;
+  catchUpsUnderWay = 0;
 
   private readonly wire: Wire;
   private readonly places = new Map<string, Place>();

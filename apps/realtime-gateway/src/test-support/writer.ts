@@ -65,13 +65,17 @@ export class Writer {
   }
 
   async leave(channelId: string, ...userIds: string[]): Promise<number> {
-    const seq = await this.move(
+    return this.apply(channelId, await this.commitLeave(channelId, ...userIds));
+  }
+
+  /** The same, and nobody told. */
+  commitLeave(channelId: string, ...userIds: string[]): Promise<number> {
+    return this.move(
       channelId,
       'member.left',
       userIds,
       'UPDATE channel_members SET left_seq = $3 WHERE channel_id = $1 AND user_id = ANY($2::bigint[])',
     );
-    return this.apply(channelId, seq);
   }
 
   async entries(channelId: string, afterSeq: number): Promise<LogEntry[]> {
