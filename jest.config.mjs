@@ -15,6 +15,8 @@ const hook = (name) => {
 
 export default {
   projects,
+  // Most tests start processes: on a busy machine that takes more than Jest's five seconds.
+  testTimeout: 60_000,
   globalSetup: hook('global-setup'),
   globalTeardown: hook('global-teardown'),
   coverageProvider: 'v8',

@@ -32,8 +32,6 @@ const swc = (parser) => [
 
 export default {
   testEnvironment: 'node',
-  // Most tests start processes: on a busy machine that takes more than Jest's five seconds.
-  testTimeout: 60_000,
   testMatch: ['<rootDir>/src/**/*.test.ts'],
   // Our libs are read from their sources. Never 'import' here: it breaks Jest itself.
   testEnvironmentOptions: { customExportConditions: ['@tidemark/source', 'node', 'node-addons'] },

@@ -1,5 +1,6 @@
 import type { ChannelSeqs } from '@tidemark/contracts';
 import { createChannel } from '@tidemark/testing';
+import { MembershipsStore } from './memberships/memberships.store.js';
 import { eventually } from './test-support/eventually.js';
 import { range, scene } from './test-support/scene.js';
 import { useGateway } from './test-support/use-gateway.js';
@@ -58,6 +59,25 @@ describe('resume and catch-up', () => {
       expect(client.ready.complete).toBe(true);
       expect(client.seqs(channelId)).toEqual([9, 10]);
     }
+  });
+
+  it('tells who comes back while they connect of it, however long they were in before', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    await world.writer.send(channelId, ada.id, 1_100);
+    const left = await world.writer.leave(channelId, bob.id);
+    const store = world.app.get(MembershipsStore);
+    const ofUser = store.ofUser.bind(store);
+    let joined = 0;
+    jest.spyOn(store, 'ofUser').mockImplementationOnce(async (userId) => {
+      const before = await ofUser(userId);
+      joined = await world.writer.commitJoin(channelId, bob.id);
+      return before;
+    });
+    const client = await world.connect(bob, await resuming({ [channelId]: left - 1 }));
+    await world.writer.log.apply(channelId, await world.writer.entries(channelId, joined - 1));
+    await world.writer.send(channelId, ada.id);
+    expect(await client.seqsUpTo(channelId, joined + 1)).toEqual([left, joined, joined + 1]);
+    expect(client.told.map(([event]) => event)).not.toContain('refetch');
   });
 
   it.each<[string, (seqs: { head: number }) => number, number]>([

@@ -133,7 +133,27 @@ describe('the worker', () => {
     const { app } = await start();
     const { flush } = app.get(Queues);
     await until(async () => ((await flush.getJobSchedulers())[0]?.iterationCount ?? 0) > 3);
-    expect(await flush.getJobCounts('completed', 'failed')).toEqual({ completed: 0, failed: 0 });
+    expect(await flush.getJobCounts('completed')).toEqual({ completed: 0 });
+    expect((await flush.getFailed()).map(({ failedReason }) => failedReason)).toEqual([]);
+  });
+
+  it('begins one cache epoch, however many processes notice a loss at once', async () => {
+    const fences = async () =>
+      new Map(
+        (await database.query<{ shard: string; epoch: string }>('SELECT * FROM cache_fences')).map(
+          ({ shard, epoch }) => [shard, Number(epoch)],
+        ),
+      );
+    const before = await fences();
+    await redis.client.flushdb();
+    const apps = await Promise.all([start(), start(), start()]);
+    await until(async () => {
+      const replies = await Promise.all(apps.map(({ app }) => ready(app)));
+      return replies.every(({ statusCode }) => statusCode === 200);
+    });
+    const begun = await fences();
+    expect(begun.size).toBe(8);
+    for (const [shard, epoch] of begun) expect([shard, epoch - (before.get(shard) ?? 0)]).toEqual([shard, 1]);
   });
 
   it('shares the work with other replicas, and writes each row once', async () => {

@@ -1,5 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { beginEpoch, type Keys, type RedisClient } from '@tidemark/redis';
 import type { LogStore } from './log.store.js';
+
+/** For raising a fence, which waits for flushes under way. */
+const LOCK_MS = 5_000;
+const LOCK_ASKED_MS = 10;
 
 /**
  * Notices that Redis lost something, and begins a new cache epoch for the shards concerned: everything held
@@ -18,26 +23,51 @@ export class CacheEpochs {
   async admit(redis: RedisClient): Promise<void> {
     const replicationId = await replicationIdOf(redis);
     await Promise.all(
-      this.keys.shardNames().map(async (shardName) => {
-        const [epoch, heldOn] = await redis.mget(
-          this.keys.epoch(shardName),
-          this.keys.replicationId(shardName),
-        );
-        if (!epoch || heldOn !== replicationId) await this.begin(redis, shardName, replicationId);
-      }),
+      this.keys.shardNames().map((shardName) =>
+        this.beginUnless(redis, shardName, replicationId, async () => {
+          const [epoch, heldOn] = await redis.mget(
+            this.keys.epoch(shardName),
+            this.keys.replicationId(shardName),
+          );
+          return Boolean(epoch) && heldOn === replicationId;
+        }),
+      ),
     );
   }
 
   /** For a shard that was found without an epoch while in use. */
   async renew(redis: RedisClient, shardName: string): Promise<void> {
-    if (await redis.exists(this.keys.epoch(shardName))) return;
-    await this.begin(redis, shardName, await replicationIdOf(redis));
+    const replicationId = await replicationIdOf(redis);
+    await this.beginUnless(redis, shardName, replicationId, async () => {
+      return (await redis.exists(this.keys.epoch(shardName))) === 1;
+    });
   }
 
-  private async begin(redis: RedisClient, shardName: string, replicationId: string): Promise<void> {
-    // The fence first: it waits for flushes under way, and refuses those that come later with older reads.
-    const epoch = await this.store.raiseFence(shardName);
-    await beginEpoch(redis, this.keys, { shardName, epoch, replicationId });
+  /**
+   * Every process notices a loss, at the same moment. One of them begins the epoch: had a second one begun another,
+   * what was acknowledged and counted under the first would be thrown away. The lock is in the Redis it is about.
+   */
+  private async beginUnless(
+    redis: RedisClient,
+    shardName: string,
+    replicationId: string,
+    hasBegun: () => Promise<boolean>,
+  ): Promise<void> {
+    const lock = this.keys.epochLock(shardName);
+    while (!(await hasBegun())) {
+      if ((await redis.set(lock, '', 'PX', LOCK_MS, 'NX')) === null) {
+        await delay(LOCK_ASKED_MS);
+        continue;
+      }
+      try {
+        if (await hasBegun()) return;
+        // The fence first: it waits for flushes under way, and refuses those that come later with older reads.
+        const epoch = await this.store.raiseFence(shardName);
+        await beginEpoch(redis, this.keys, { shardName, epoch, replicationId });
+      } finally {
+        await redis.del(lock);
+      }
+    }
   }
 }
 

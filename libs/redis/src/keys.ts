@@ -35,6 +35,9 @@ export class Keys {
   /** string: master_replid of the Redis that the epoch was last seen on. */
   replicationId = (shardName: string): string => `{${shardName}}:replid`;
 
+  /** string: somebody is just beginning an epoch; expires by itself. */
+  epochLock = (shardName: string): string => `{${shardName}}:epoch-lock`;
+
   channelShardName = (channelId: string): string => `c${this.channelShard(channelId)}`;
   userShardName = (userId: string): string => `u${this.userShard(userId)}`;
 
@@ -46,6 +49,9 @@ export class Keys {
   stream = (channelShardName: string): string => `{${channelShardName}}:stream`;
   /** string: which read-status-service counts from the stream at the moment. */
   streamLease = (channelShardName: string): string => `{${channelShardName}}:stream-lease`;
+
+  /** string: the cache epochs under which every counter that PostgreSQL lacks was counted (write-behind). */
+  readonly countedUnder = '{c0}:counted-under';
 
   /** hash: channelId -> packed term, cursor, last read; field 0 says that all of the user's are loaded. */
   cursors = (userId: string): string => `{${this.userShardName(userId)}}:cursors:${userId}`;

@@ -68,6 +68,25 @@ export async function createChannel(
   return { id: rows[0]!.id, headSeq };
 }
 
+/** Adds somebody who was never in the channel. The seq of their joining. */
+export async function addMember(database: Queryable, channelId: string, userId: string): Promise<number> {
+  const { rows } = await database.query<{ seq: string }>(
+    `WITH channel AS (
+       UPDATE channels SET head_seq = head_seq + 1, member_count = member_count + 1 WHERE id = $1
+       RETURNING id, head_seq AS seq, ordinal
+     ), member AS (
+       INSERT INTO channel_members (channel_id, user_id, joined_seq, cursor_seq, counted_seq)
+       SELECT id, $2::bigint, seq, seq, seq FROM channel
+     ), log AS (
+       INSERT INTO channel_events (channel_id, seq, ordinal, type, actor_id, at, user_ids)
+       SELECT id, seq, ordinal, 'member.joined', $2::bigint, now(), ARRAY[$2::bigint] FROM channel
+     )
+     SELECT seq FROM channel`,
+    [channelId, userId],
+  );
+  return Number(rows[0]!.seq);
+}
+
 export interface MadeUpMessage {
   authorId: string;
   text?: string;

@@ -1,4 +1,5 @@
 export {
+  addMember,
   createChannel,
   createUser,
   createUsers,

@@ -1,6 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '@tidemark/database';
 
+export interface Membership {
+  channelId: string;
+  userId: string;
+}
+
 @Injectable()
 export class ReadStatusStore {
   constructor(@Inject(Database) private readonly database: Database) {}
@@ -42,5 +47,19 @@ export class ReadStatusStore {
       values: [channelId],
     });
     return rows.map(({ userId }) => userId);
+  }
+
+  /** Members whose stored counters end before their channel's log does, in the order of their keys. */
+  async uncounted(after: Membership, limit: number): Promise<Membership[]> {
+    const { rows } = await this.database.query<Membership>({
+      name: 'uncounted-members',
+      text: `SELECT m.channel_id AS "channelId", m.user_id AS "userId"
+               FROM channel_members m JOIN channels c ON c.id = m.channel_id
+              WHERE m.left_seq IS NULL AND m.counted_seq < c.head_seq
+                AND (m.channel_id, m.user_id) > ($1::bigint, $2::bigint)
+              ORDER BY m.channel_id, m.user_id LIMIT $3`,
+      values: [after.channelId, after.userId, limit],
+    });
+    return rows;
   }
 }

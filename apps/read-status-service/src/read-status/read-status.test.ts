@@ -1,6 +1,10 @@
 import type { Problem, Unread } from '@tidemark/contracts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ChannelLog } from '@tidemark/channel-log';
+import { Keys, readCursors } from '@tidemark/redis';
 import { createHttpApp, createRuntime, loadConfig, signDevToken, type Runtime } from '@tidemark/runtime';
 import {
+  addMember,
   createChannel,
   createUsers,
   recount,
@@ -70,36 +74,25 @@ describe.each(['watermark', 'write-behind'] as const)('read status under %s', (s
   };
   const unread = async (user: CreatedUser) => (await call<Unread>(user, 'GET', '/v1/unread')).body;
 
+  const applied = (channelId: string, seq: number) => replicas[0]!.app.get(ChannelLog).reach(channelId, seq);
   const community = async (messages: number) => {
-    const people = await createUsers({ query: (sql, values) => rows(sql, values) }, [
-      'ada',
-      'grace',
-      'linus',
-    ]);
+    const people = await createUsers(database.pool, ['ada', 'grace', 'linus']);
     const [ada, grace, linus] = people as [CreatedUser, CreatedUser, CreatedUser];
-    const channel = await createChannel(
-      { query: (sql, values) => rows(sql, values) },
-      { ownerId: ada.id, memberIds: [grace.id] },
-    );
+    const channel = await createChannel(database.pool, { ownerId: ada.id, memberIds: [grace.id] });
     const said = Array.from({ length: messages }, (_, i) => ({
       authorId: i % 7 === 0 ? grace.id : ada.id,
       ...(i % 5 === 0 && { mentions: [grace.id] }),
       ...(i % 11 === 0 && { mentionsAll: true }),
     }));
     for (let from = 0; from < said.length; from += 500) {
-      await sendMessages(
-        { query: (sql, values) => rows(sql, values) },
-        channel.id,
-        said.slice(from, from + 500),
-      );
+      const seqs = await sendMessages(database.pool, channel.id, said.slice(from, from + 500));
+      // Somebody may have loaded the channel meanwhile.
+      await applied(channel.id, seqs.at(-1)!);
     }
     return { ada, grace, linus, channelId: channel.id, route: `/v1/channels/${channel.id}` };
   };
-  const rows = async <Row extends object>(sql: string, values?: unknown[]) => ({
-    rows: await database.query<Row>(sql, values),
-  });
   const truth = async (channelId: string, userId: string, cursor: number) =>
-    (await recount({ query: (sql, values) => rows(sql, values) }, [{ channelId, userId, cursor }]))[0]!;
+    (await recount(database.pool, [{ channelId, userId, cursor }]))[0]!;
 
   it('gives a device without any state exact counts, with Redis just emptied, from one GET', async () => {
     const { grace, channelId } = await community(60);
@@ -135,9 +128,7 @@ describe.each(['watermark', 'write-behind'] as const)('read status under %s', (s
     const { ada, grace, route, channelId } = await community(5);
     const { body } = await call<Unread['items'][number]>(grace, 'PUT', `${route}/read`, { seq: 4_000_000 });
     expect(body).toMatchObject({ cursor: 8, unread: 0, asOfSeq: 8 });
-    const [seq] = await sendMessages({ query: (sql, values) => rows(sql, values) }, channelId, [
-      { authorId: ada.id },
-    ]);
+    const [seq] = await sendMessages(database.pool, channelId, [{ authorId: ada.id }]);
     const read = await call<Unread['items'][number]>(ada, 'PUT', `${route}/read`, { seq });
     expect(read.body).toMatchObject({ cursor: seq });
     expect(await unread(grace)).toMatchObject({ total: 1 });
@@ -199,5 +190,51 @@ describe.each(['watermark', 'write-behind'] as const)('read status under %s', (s
     const token = { 'tidemark-token': 'AAAA' };
     expect(await call(grace, 'GET', '/v1/unread', undefined, token)).toMatchObject({ status: 400 });
     expect(await unread(grace)).toEqual(before);
+  });
+
+  if (strategy !== 'write-behind') return;
+
+  const keys = new Keys(4);
+  /** A member's counter, once it counts through `seq`. */
+  const counter = async ({ id }: CreatedUser, channelId: string, seq: number) => {
+    for (;;) {
+      const [cursors] = await readCursors(redis.client, keys, keys.userShardName(id), [
+        { userId: id, channelIds: [channelId] },
+      ]).catch(() => [null]);
+      const counted = cursors?.[0]?.counted;
+      if (counted && counted.through >= seq) return counted;
+      await delay(20);
+    }
+  };
+  const send = async (channelId: string, authorId: string) => {
+    const [seq] = await sendMessages(database.pool, channelId, [{ authorId }]);
+    await applied(channelId, seq!);
+    return seq!;
+  };
+
+  it('counts for who joined while another replica was counting', async () => {
+    const { ada, grace, linus, channelId } = await community(3);
+    await counter(grace, channelId, await send(channelId, ada.id));
+    // The other replica: it takes every run for a while.
+    const leases = keys.channelShards().map((shardName) => keys.streamLease(shardName));
+    const others = await Promise.all(leases.map((lease) => redis.client.get(lease)));
+    for (const lease of leases) await redis.client.set(lease, 'another', 'PX', 60_000);
+    await delay(1_500);
+    await addMember(database.pool, channelId, linus.id);
+    await send(channelId, ada.id);
+    await redis.client.del(keys.stream(keys.channelShardName(channelId)));
+    for (const [i, lease] of leases.entries()) await redis.client.set(lease, others[i]!, 'PX', 3_000);
+    const seq = await send(channelId, ada.id);
+    expect(await counter(linus, channelId, seq)).toMatchObject({ unread: 2 });
+  });
+
+  it('counts anew what a lost Redis had counted, though nobody asks', async () => {
+    const { ada, grace, channelId } = await community(30);
+    const seq = await send(channelId, ada.id);
+    const counted = await counter(grace, channelId, seq);
+    await redis.client.flushdb();
+    expect(await counter(grace, channelId, seq)).toEqual(counted);
+    const { unread: messages, mentions } = await truth(channelId, grace.id, 2);
+    expect(counted).toEqual({ through: seq, unread: messages, mentions });
   });
 });

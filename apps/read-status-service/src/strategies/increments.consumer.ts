@@ -14,15 +14,17 @@ import {
 import { CONFIG, Drain, LOG, Lru, Metrics, type Config, type Log } from '@tidemark/runtime';
 import { chunks, UnreadCounter } from '../counts/unread-counter.js';
 import { CursorCache } from '../cursors/cursor-cache.js';
-import { ReadStatusStore } from '../read-status/read-status.store.js';
+import { ReadStatusStore, type Membership } from '../read-status/read-status.store.js';
 
 const leaseMs = 3_000;
 const entriesMax = 200;
 /** Events counted into members by one call: their number times incrementMembersMax is what Redis does at a time. */
 const eventsPerRunMax = 50;
-const idleMsMax = 40;
+const idleMsMax = 100;
 const memberListsMax = 500;
 const recountsMax = 20;
+const epochsAskedMs = 1_000;
+const uncountedPerPage = 500;
 
 interface Run {
   channelId: string;
@@ -36,12 +38,17 @@ interface Run {
  * `apply` leaves the runs it applied in a stream per channel shard. One replica at a time, by lease, counts a
  * shard's runs in order and removes them when all members have them. Two at once, or a run twice, do no harm:
  * each counter knows through which seq it counts.
+ *
+ * A Redis that lost something lost counters and runs with it. Members whose counters PostgreSQL lacks are then
+ * counted anew, once for each new cache epoch.
  */
 @Injectable()
 export class IncrementsConsumer implements OnApplicationBootstrap {
   private readonly name = randomUUID();
-  private readonly memberLists = new Lru<string, string[]>(memberListsMax);
+  private readonly memberLists = new Lru<string, { userIds: string[]; throughSeq: number }>(memberListsMax);
   private readonly increments;
+  private readonly leaseAgainAtMs = new Map<string, number>();
+  private epochsAskedAtMs = 0;
   private stopped = false;
   private running: Promise<void> = Promise.resolve();
 
@@ -78,6 +85,7 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
         for (const shardName of this.keys.channelShards()) {
           if (await this.lease(shardName)) counted += await this.countShard(shardName);
         }
+        if (await this.lease(this.keys.channelShards()[0]!)) await this.countWhatWasLost();
       } catch (error) {
         this.appLog.debug({ err: error }, 'increments');
         idleMs = idleMsMax;
@@ -89,11 +97,13 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
 
   /** Whether this replica counts the shard for now. Losing the lease unnoticed costs double work, nothing else. */
   private async lease(shardName: string): Promise<boolean> {
+    const askedAtMs = Date.now();
+    if (askedAtMs < (this.leaseAgainAtMs.get(shardName) ?? 0)) return true;
     const key = this.keys.streamLease(shardName);
     const holder = await this.redis.client.set(key, this.name, 'PX', leaseMs, 'NX', 'GET');
-    if (holder === null) return true;
-    if (holder !== this.name) return false;
-    await this.redis.client.pexpire(key, leaseMs);
+    if (holder !== null && holder !== this.name) return false;
+    if (holder !== null) await this.redis.client.pexpire(key, leaseMs);
+    this.leaseAgainAtMs.set(shardName, askedAtMs + leaseMs / 3);
     return true;
   }
 
@@ -118,20 +128,16 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
         });
     }
     for (const channelRuns of runs.values()) for (const run of channelRuns) await this.count(run);
-    for (const channelId of recounts) await this.recount(channelId, await this.membersOf(channelId));
+    for (const channelId of recounts) await this.recount(channelId, await this.store.memberIds(channelId));
     await this.redis.client.xdel(stream, ...entries.map(([id]) => id));
     return entries.length;
   }
 
   private async count(run: Run): Promise<void> {
     const { channelId, afterSeq, facts } = run;
-    // Who joined or left within the run: the list read now has all of them, and a counter knows where it begins.
-    if (facts.some(({ t }) => t.startsWith('member.'))) this.memberLists.delete(channelId);
     const factsJson = JSON.stringify(facts);
     const recount: string[] = [];
-    const byShard = groupByShard(await this.membersOf(channelId), (userId) =>
-      this.keys.userShardName(userId),
-    );
+    const byShard = groupByShard(await this.membersOf(run), (userId) => this.keys.userShardName(userId));
     await Promise.all(
       [...byShard].map(async ([shardName, userIds]) => {
         for (const chunk of chunks(userIds, incrementMembersMax)) {
@@ -179,12 +185,42 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
     }
   }
 
-  private async membersOf(channelId: string): Promise<string[]> {
+  private async countWhatWasLost(): Promise<void> {
+    if (Date.now() < this.epochsAskedAtMs + epochsAskedMs) return;
+    this.epochsAskedAtMs = Date.now();
+    const epochs = await Promise.all(
+      this.keys.shardNames().map((shardName) => this.redis.client.get(this.keys.epoch(shardName))),
+    );
+    const now = epochs.join(' ');
+    if ((await this.redis.client.get(this.keys.countedUnder)) === now) return;
+    let after: Membership = { channelId: '0', userId: '0' };
+    while (!this.stopped) {
+      const page = await this.store.uncounted(after, uncountedPerPage);
+      for (const [channelId, members] of groupByShard(page, (member) => member.channelId)) {
+        await this.recount(
+          channelId,
+          members.map(({ userId }) => userId),
+        );
+      }
+      if (page.length < uncountedPerPage) {
+        await this.redis.client.set(this.keys.countedUnder, now);
+        return;
+      }
+      after = page.at(-1)!;
+    }
+  }
+
+  /**
+   * The members as of the run's end, or later: a counter knows where it begins. A list is good for the run that
+   * follows the one it was read for, if nobody joined or left in it. Another replica may have counted what lies
+   * between, and then it alone knows who came.
+   */
+  private async membersOf({ channelId, afterSeq, facts }: Run): Promise<string[]> {
     const known = this.memberLists.get(channelId);
-    if (known) return known;
-    const members = await this.store.memberIds(channelId);
-    this.memberLists.set(channelId, members);
-    return members;
+    const isGood = known?.throughSeq === afterSeq && !facts.some(({ t }) => t.startsWith('member.'));
+    const userIds = isGood ? known.userIds : await this.store.memberIds(channelId);
+    this.memberLists.set(channelId, { userIds, throughSeq: facts.at(-1)!.s });
+    return userIds;
   }
 }
 

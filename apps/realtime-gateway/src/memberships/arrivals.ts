@@ -32,7 +32,8 @@ export class Arrivals {
       [...before.values()].filter(({ left }) => !left),
     );
     const memberships = await this.memberships.ofUser(connection.userId);
-    for (const { channelId, term, leftSeq } of memberships.values()) {
+    // Who came back between the two reads is told of it from where they left.
+    for (const { channelId, term, leftSeq } of [...before.values(), ...memberships.values()]) {
       if (leftSeq !== null) connection.noteFormer(channelId, { term, leftSeq });
     }
     const places = [...before.keys()].flatMap((channelId) => connection.place(channelId) ?? []);

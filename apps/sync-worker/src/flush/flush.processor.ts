@@ -1,6 +1,6 @@
 import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Inject } from '@nestjs/common';
-import { isRedisUnavailable, Keys } from '@tidemark/redis';
+import { isRedisUnavailable, Keys, RedisConnection } from '@tidemark/redis';
 import { CONFIG, isTemporary, LOG, type Config, type Log } from '@tidemark/runtime';
 import type { Job } from 'bullmq';
 import { FLUSH_QUEUE, WORKERS, type FlushJob } from '../queues/queues.js';
@@ -18,14 +18,17 @@ export class FlushProcessor extends WorkerHost {
   constructor(
     @Inject(CONFIG) private readonly config: Pick<Config, 'flushIntervalMs'>,
     @Inject(LOG) private readonly appLog: Log,
+    @Inject(RedisConnection) private readonly redis: RedisConnection,
     @Inject(Keys) private readonly keys: Keys,
     @Inject(FlushService) private readonly flush: FlushService,
   ) {
     super();
   }
 
-  async process(job: Job<FlushJob>): Promise<FlushEnd | 'no-such-shard'> {
+  async process(job: Job<FlushJob>): Promise<FlushEnd | 'no-such-shard' | 'redis-not-ready'> {
     const { shardName } = job.data;
+    // The queue may be connected before Redis has been looked at. The next job of the shard is due in a moment.
+    if (!this.redis.available) return 'redis-not-ready';
     // A scheduler of a time when SHARDS was another.
     if (!this.keys.userShards().includes(shardName)) return 'no-such-shard';
     // No longer than the interval: then the next job of the shard is due, and takes over what is left.
