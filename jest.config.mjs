@@ -15,6 +15,7 @@ const hook = (name) => {
 
 export default {
   projects,
+  testSequencer: '<rootDir>/jest.sequencer.mjs',
   // Most tests start processes: on a busy machine that takes more than Jest's five seconds.
   testTimeout: 60_000,
   globalSetup: hook('global-setup'),
