@@ -45,7 +45,7 @@ export class Keys {
   channel = (channelId: string): string => `{${this.channelShardName(channelId)}}:channel:${channelId}`;
   /** zset, all scores 0: what counts are derived from, above the floor. `apply-events.lua` says how. */
   marks = (channelId: string): string => `{${this.channelShardName(channelId)}}:marks:${channelId}`;
-  /** stream: applied runs, for the strategies that count member by member. */
+  /** stream: applied runs, and whom to count anew, for the strategies that count member by member. */
   stream = (channelShardName: string): string => `{${channelShardName}}:stream`;
   /** string: which read-status-service counts from the stream at the moment. */
   streamLease = (channelShardName: string): string => `{${channelShardName}}:stream-lease`;

@@ -212,6 +212,17 @@ describe.each(['watermark', 'write-behind'] as const)('read status under %s', (s
     return seq!;
   };
 
+  it('voids what PostgreSQL has counted at the cursor that a mark-unread leaves', async () => {
+    const { grace, channelId, route } = await community(9);
+    await database.query('UPDATE channel_members SET counted_seq = 12, unread_count = 0');
+    await call(grace, 'POST', `${route}/unread`, { fromSeq: 5 });
+    const [row] = await database.query<{ counted: string }>(
+      'SELECT counted_seq AS counted FROM channel_members WHERE channel_id = $1 AND user_id = $2',
+      [channelId, grace.id],
+    );
+    expect(row).toEqual({ counted: '0' });
+  });
+
   it('counts for who joined while another replica was counting', async () => {
     const { ada, grace, linus, channelId } = await community(3);
     await counter(grace, channelId, await send(channelId, ada.id));

@@ -111,24 +111,33 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
     const stream = this.keys.stream(shardName);
     const entries = await this.redis.client.xrange(stream, '-', '+', 'COUNT', entriesMax);
     if (entries.length === 0) return 0;
-    const recounts = new Set<string>();
+    const recounts = new Map<string, 'all' | Set<string>>();
     const runs = new Map<string, Run[]>();
     for (const [, fields] of entries) {
       const entry = Object.fromEntries(chunks(fields, 2)) as {
         channel: string;
         after?: string;
         facts?: string;
+        users?: string;
       };
-      if (entry.facts === undefined) recounts.add(entry.channel);
-      else
+      if (entry.facts !== undefined) {
         addRun(runs, {
           channelId: entry.channel,
           afterSeq: Number(entry.after),
           facts: JSON.parse(entry.facts) as EventFact[],
         });
+      } else if (entry.users !== undefined) {
+        const known = recounts.get(entry.channel) ?? new Set<string>();
+        if (known !== 'all') for (const userId of JSON.parse(entry.users) as string[]) known.add(userId);
+        recounts.set(entry.channel, known);
+      } else {
+        recounts.set(entry.channel, 'all');
+      }
     }
     for (const channelRuns of runs.values()) for (const run of channelRuns) await this.count(run);
-    for (const channelId of recounts) await this.recount(channelId, await this.store.memberIds(channelId));
+    for (const [channelId, whom] of recounts) {
+      await this.recount(channelId, whom === 'all' ? await this.store.memberIds(channelId) : [...whom]);
+    }
     await this.redis.client.xdel(stream, ...entries.map(([id]) => id));
     return entries.length;
   }

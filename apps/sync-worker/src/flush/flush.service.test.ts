@@ -1,4 +1,4 @@
-import { readDirty, settleDirty, beginEpoch, type DirtyCursor } from '@tidemark/redis';
+import { readDirty, setCounters, settleDirty, beginEpoch, type DirtyCursor } from '@tidemark/redis';
 import { createChannel, createUser, createUsers, useDatabase, useRedis } from '@tidemark/testing';
 import fc from 'fast-check';
 import { until, WorkerParts } from '../test-support/worker-parts.js';
@@ -351,6 +351,31 @@ describe('a flush of counters', () => {
     ]);
     await parts.flushService({ readStatusStrategy: 'write-behind' }).flush(shardName, later());
     expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 9, counted: 12, unread: 2 });
+    expect(await parts.dirtyCount()).toBe(0);
+  });
+
+  it('leaves a cursor dirty that nobody counted at, and asks for it', async () => {
+    const flush = parts.flushService({ readStatusStrategy: 'write-behind' });
+    await parts.merge([
+      { userId, channelId, verb: 'set', term: 1, cursor: 9, counters: 'uncounted' },
+      { userId, channelId, verb: 'set', term: 2, cursor: 5, counters: 'uncounted' },
+    ]);
+    await database.query('UPDATE channel_members SET term = 2, cursor_seq = 5, counted_seq = 0');
+    await flush.flush(shardName, later());
+    expect(await parts.dirtyCount()).toBe(1);
+    const asked = await redis.client.xrange(
+      parts.keys.stream(parts.keys.channelShardName(channelId)),
+      '-',
+      '+',
+    );
+    expect(asked.map(([, fields]) => fields)).toEqual([
+      ['channel', channelId, 'users', JSON.stringify([userId])],
+    ]);
+
+    const entry = { userId, channelId, term: 2, cursor: 5, through: 1_000, unread: 3, mentions: 1 };
+    await setCounters(redis.client, parts.keys, shardName, [entry]);
+    await flush.flush(shardName, later());
+    expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 5, counted: 1_000, unread: 3 });
     expect(await parts.dirtyCount()).toBe(0);
   });
 });

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CacheEpochs } from '@tidemark/channel-log';
 import {
+  groupByShard,
   Keys,
   mergeCursors,
   NoEpochError,
@@ -86,11 +87,32 @@ export class FlushService {
         dirty.filter((cursor) => !written.has(memberKey(cursor))),
       );
     }
-    const { oldestMs } = await settleDirty(this.redis.client, this.keys, shardName, dirty);
+    const uncounted = await this.askToCount(dirty);
+    const settled = dirty.filter((cursor) => !uncounted.has(cursor));
+    const { oldestMs } = await settleDirty(this.redis.client, this.keys, shardName, settled);
     // 0: another flush settled all of it.
     if (oldestMs > 0) this.metrics.lag.observe(oldestMs / 1000);
     stopTimer();
     return dirty.length;
+  }
+
+  /**
+   * Where counters are kept, a cursor that moved without being counted at stays dirty until it was: whoever moved it
+   * may have died before counting.
+   */
+  private async askToCount(dirty: readonly DirtyCursor[]): Promise<Set<DirtyCursor>> {
+    const keepsCounters = this.config.readStatusStrategy === 'write-behind';
+    const uncounted = dirty.filter(({ term, through }) => keepsCounters && term > 0 && through < 0);
+    const byChannel = groupByShard(uncounted, ({ channelId }) => channelId);
+    await Promise.all(
+      [...byChannel].map(([channelId, members]) =>
+        this.redis.client.xadd(
+          ...([this.keys.stream(this.keys.channelShardName(channelId)), '*', 'channel', channelId] as const),
+          ...(['users', JSON.stringify(members.map(({ userId }) => userId))] as const),
+        ),
+      ),
+    );
+    return new Set(uncounted);
   }
 
   /**
