@@ -1,4 +1,3 @@
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Problem, Unread } from '@tidemark/contracts';
 import { createHttpApp, createRuntime, loadConfig, signDevToken, type Runtime } from '@tidemark/runtime';
 import type { CreatedUser } from '@tidemark/testing';
@@ -8,7 +7,7 @@ const SECRET = 'a secret that only the tests know, 32+';
 
 /** Replicas of read-status-service in one process, over the engines of the test file. */
 export class ReadStatus {
-  readonly replicas: { app: NestFastifyApplication; runtime: Runtime }[] = [];
+  readonly replicas: { app: Awaited<ReturnType<typeof createHttpApp>>; runtime: Runtime }[] = [];
   private turn = 0;
 
   constructor(private readonly env: Record<string, string>) {}

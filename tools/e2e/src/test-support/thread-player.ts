@@ -53,7 +53,7 @@ export const threadHistory: fc.Arbitrary<Deed[]> = fc.array(
     deed('read-all', 1, { who }),
     deed('look', 4, { who }),
   ),
-  { minLength: 1, maxLength: 40 },
+  { minLength: 1, maxLength: 60, size: 'max' },
 );
 
 /** Plays a history over all replicas, and holds the threads of GET /v1/unread to the oracle as it goes. */
@@ -145,14 +145,14 @@ export class ThreadPlayer {
         });
         this.present.delete(deed.who);
         this.ledger.left(member);
-        return;
+        return this.look(deed.who);
       }
       case 'join': {
         if (isMember) return;
         const body = { userIds: [member.userId] };
         const answer = await this.change<{ seq: number }>(deed.who, 'POST', '/members', body);
         this.enter(deed.who, member.userId, answer.body.seq);
-        return;
+        return this.look(deed.who);
       }
       case 'read': {
         const seq = deed.to === null ? undefined : at(deed.to);
