@@ -11,6 +11,8 @@ import { IncrementsConsumer } from './strategies/increments.consumer.js';
 import { ReadStatusStrategy } from './strategies/read-status-strategy.js';
 import { WatermarkStrategy } from './strategies/watermark.strategy.js';
 import { WriteBehindStrategy } from './strategies/write-behind.strategy.js';
+import { ThreadsService } from './threads/threads.service.js';
+import { ThreadsStore } from './threads/threads.store.js';
 
 @Module({
   imports: [ChannelLogModule],
@@ -20,6 +22,8 @@ import { WriteBehindStrategy } from './strategies/write-behind.strategy.js';
     UnreadCounter,
     ReadStatusStore,
     ReadStatusService,
+    ThreadsStore,
+    ThreadsService,
     ReportsConsumer,
     IncrementsConsumer,
     {

@@ -18,6 +18,7 @@ export {
   problemErrorsMax,
   readReportsMax,
   textCharsMax,
+  threadsCountedMax,
   tokenCharsMax,
   usersCreateMax,
   usersQueryMax,

@@ -30,6 +30,8 @@ export const usersCreateMax = 1_000;
 export const membersAddMax = 1_000;
 export const channelIdsMax = 1_000;
 export const readReportsMax = 1_000;
+/** Of the threads that one user follows in one channel, those with the newest roots are counted. */
+export const threadsCountedMax = 1_000;
 export const usersQueryMax = 100;
 
 /** Of one `catch-up` or `resume`: what fits into `bodyBytesMax` with realistic ids. Who has more asks again. */

@@ -16,4 +16,5 @@ export { membersIn, showDifferences, type Difference, type DifferenceKind } from
 export { storedMembers, type StoredMember } from './oracle/held.js';
 export { LogReplay, type LogFact } from './oracle/log-replay.js';
 export { recount, type CountQuestion, type Queryable, type Recount } from './oracle/recount.js';
+export { ThreadLedger, type ExpectedFollow, type Reply } from './oracle/thread-ledger.js';
 export { unrest, waitForRest } from './oracle/rest.js';

@@ -11,8 +11,7 @@ export class Answers {
   }
 
   add(userId: string, count: Count): void {
-    // Threads have counts of their own, which no log line here moves.
-    if (count.threadSeq === undefined) this.counts.push({ userId, count });
+    this.counts.push({ userId, count });
   }
 
   /** @param atLeast what the token of the request held the answer to */

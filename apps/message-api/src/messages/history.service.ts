@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Consistency } from '@tidemark/channel-log';
 import type { MessagePage, MessagesQuery } from '@tidemark/contracts';
-import { ReadRouter, type Query } from '@tidemark/database';
+import { Database, ReadRouter, type Query } from '@tidemark/database';
 import { Keys, readCursors, RedisConnection } from '@tidemark/redis';
 import type { Identity } from '@tidemark/runtime';
 import { Answer } from '../answer.js';
@@ -25,6 +25,7 @@ interface Place {
 export class HistoryService {
   constructor(
     private readonly access: ChannelAccess,
+    private readonly database: Database,
     private readonly reads: ReadRouter,
     private readonly messages: MessagesStore,
     private readonly redis: RedisConnection,
@@ -40,7 +41,10 @@ export class HistoryService {
     const { threadSeq, limit } = wanted;
     const { membership } = await this.access.enter(channelId, me);
     const cursor =
-      wanted.around === 'first-unread' && membership ? await this.cursorOf(me, channelId, membership) : null;
+      wanted.around === 'first-unread' && membership
+        ? ((await this.threadCursorOf(me, channelId, threadSeq)) ??
+          (await this.cursorOf(me, channelId, membership)))
+        : null;
 
     const routed = await this.reads.read(consistency, async (query) => {
       const place = await this.placeOf(query, me, channelId, wanted, cursor);
@@ -84,6 +88,17 @@ export class HistoryService {
       if (pivot !== null) return { pivot, below: half, from: limit - half };
     }
     return { pivot: NEWEST, below: limit, from: 0 };
+  }
+
+  /** In a thread that I follow; its cursors are in PostgreSQL alone. */
+  private async threadCursorOf(
+    me: Identity,
+    channelId: string,
+    threadSeq: number | undefined,
+  ): Promise<number | null> {
+    if (threadSeq === undefined) return null;
+    const primary: Query = (statement, parameters) => this.database.query(statement, parameters);
+    return this.messages.threadCursor(primary, { channelId, threadSeq, userId: me.userId });
   }
 
   /** The newest that is known of my cursor: Redis is ahead of PostgreSQL by a flush, or away, or not loaded. */

@@ -149,10 +149,15 @@ describe('history', () => {
     expect(await first()).toBe(unreadAfter(all[1]!));
   });
 
-  it('around my first unread reply stands in the thread', async () => {
+  it('around my first unread reply stands where I have read the thread, or the channel if I do not follow', async () => {
+    const carl = await api.person('carl');
+    await ada.adds(channel, carl);
     await database.query('UPDATE channel_members SET cursor_seq = $1', [thread[1]]);
-    const page = await read(`around=first-unread&threadSeq=${all[0]}&limit=1`);
-    expect(page.items[0]!.seq).toBe(thread[2]);
+    await database.query('UPDATE thread_members SET cursor_seq = $1', [thread[3]]);
+    const first = async (me: Person) =>
+      (await read(`around=first-unread&threadSeq=${all[0]}&limit=1`, me)).items[0]!.seq;
+    expect(await first(ada)).toBe(thread[4]);
+    expect(await first(carl)).toBe(thread[2]);
   });
 
   it('of a channel without messages is empty', async () => {

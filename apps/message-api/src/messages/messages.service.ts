@@ -46,6 +46,11 @@ export class MessagesService {
 
       await this.messages.edit(query, { channelId, seq, text, mentions, mentionsAll });
       if (counts) await this.messages.putMentions(query, was, { mentions, mentionsAll });
+      const { threadSeq } = was;
+      const named = mentions.filter((userId) => !was.mentions.includes(userId));
+      if (threadSeq !== null && named.length > 0) {
+        await this.messages.followThread(query, { channelId, threadSeq, seq }, named);
+      }
       await append({
         ...factsBefore(was, counts, me),
         type: 'message.edited',

@@ -73,7 +73,7 @@ export class MessagesStore {
     const { rows } = await query<{ seq: string }>(
       `SELECT seq FROM messages
         WHERE channel_id = $1 AND seq > $2 AND author_id <> $3 AND deleted_at IS NULL
-          AND ${of.threadSeq === undefined ? 'counts' : 'thread_seq = $4'}
+          AND ${of.threadSeq === undefined ? 'counts' : "thread_seq = $4 AND kind <> 'system'"}
         ORDER BY seq LIMIT 1`,
       [of.channelId, of.cursor, of.userId, ...(of.threadSeq === undefined ? [] : [of.threadSeq])],
     );
@@ -122,6 +122,35 @@ export class MessagesStore {
       'INSERT INTO message_mentions (channel_id, user_id, seq) SELECT $1, id, $3 FROM unnest($2::bigint[]) AS named(id)',
       [was.channelId, named, was.seq],
     );
+  }
+
+  /** Makes those newly named in a reply follow its thread, with the reply unread. */
+  async followThread(
+    query: Query,
+    { channelId, threadSeq, seq }: { channelId: string; threadSeq: number; seq: number },
+    userIds: readonly string[],
+  ): Promise<void> {
+    await query(
+      `SELECT follow_threads($1, array_agg($2::bigint), array_agg(id), array_agg($3::bigint - 1))
+         FROM unnest($4::bigint[]) AS named(id)`,
+      [channelId, threadSeq, seq, userIds],
+    );
+  }
+
+  /** How far a member has read a thread that they follow; null if they do not. */
+  async threadCursor(
+    query: Query,
+    { channelId, threadSeq, userId }: { channelId: string; threadSeq: number; userId: string },
+  ): Promise<number | null> {
+    const { rows } = await query<{ cursor: string }>(
+      `SELECT t.cursor_seq AS cursor
+         FROM thread_members t
+         JOIN channel_members m ON m.channel_id = t.channel_id AND m.user_id = t.user_id
+              AND m.left_seq IS NULL AND m.joined_seq = t.joined_seq
+        WHERE t.channel_id = $1 AND t.thread_seq = $2 AND t.user_id = $3`,
+      [channelId, threadSeq, userId],
+    );
+    return rows[0] ? Number(rows[0].cursor) : null;
   }
 
   /** Places in `mentions` that name nobody. */

@@ -58,13 +58,12 @@ export class ReadStatusController {
     @ZBody(markRead) { seq, threadSeq }: MarkRead,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Count> {
-    refuseThreads(threadSeq);
-    // Without a seq the head is meant: the one that the token speaks of, at the least.
+    // Without a seq the head is meant: the one that the token speaks of, at the least. The primary has it anyway.
     const consistency = consistencyOf(token);
-    if (seq === undefined && consistency?.channelId === channelId) {
+    if (seq === undefined && threadSeq === undefined && consistency?.channelId === channelId) {
       await this.readStatus.await(channelId, consistency.seq ?? 0);
     }
-    const count = await this.readStatus.advanceOne({ userId, channelId, seq });
+    const count = await this.readStatus.advanceOne({ userId, channelId, threadSeq, seq });
     return this.answered(reply, count, count);
   }
 
@@ -76,8 +75,10 @@ export class ReadStatusController {
     @ZBody(markUnread) { fromSeq, threadSeq }: MarkUnread,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Count> {
-    refuseThreads(threadSeq);
-    const count = await this.readStatus.markUnread(userId, channelId, fromSeq);
+    const count =
+      threadSeq === undefined
+        ? await this.readStatus.markUnread(userId, channelId, fromSeq)
+        : await this.readStatus.markThreadUnread({ userId, channelId, threadSeq }, fromSeq);
     return this.answered(reply, count, count);
   }
 
@@ -94,7 +95,8 @@ export class ReadStatusController {
   private async answered<Answer>(reply: FastifyReply, answer: Answer, of?: Count): Promise<Answer> {
     const position = await this.database.position();
     const token = encodeToken(position, of && { channelId: of.channelId, seq: of.asOfSeq });
-    reply.headers({ [consistencyTokenHeader]: token, [servedByHeader]: 'cache' });
+    const servedBy = of?.threadSeq === undefined ? 'cache' : 'primary';
+    reply.headers({ [consistencyTokenHeader]: token, [servedByHeader]: servedBy });
     return answer;
   }
 }
@@ -104,8 +106,4 @@ function consistencyOf(token: string | undefined): Consistency | null {
   const consistency = decodeToken(token);
   if (!consistency) throw new ProblemError('invalid-request', 'The Tidemark-Token is none of ours.');
   return consistency;
-}
-
-function refuseThreads(threadSeq: number | undefined): void {
-  if (threadSeq !== undefined) throw new ProblemError('not-found', 'You do not follow this thread.');
 }

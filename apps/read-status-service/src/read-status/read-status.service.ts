@@ -2,10 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog, type Consistency } from '@tidemark/channel-log';
 import type { Count, Unread } from '@tidemark/contracts';
 import { Keys, RedisConnection, type MergedCursor } from '@tidemark/redis';
-import { ProblemError } from '@tidemark/runtime';
+import { LOG, ProblemError, type Log } from '@tidemark/runtime';
 import { chunks, type ExactCount } from '../counts/unread-counter.js';
 import { CursorCache } from '../cursors/cursor-cache.js';
 import { ReadStatusStrategy, type OwnedCursor } from '../strategies/read-status-strategy.js';
+import { ThreadsService, type ThreadReport } from '../threads/threads.service.js';
 import { ReadStatusStore } from './read-status.store.js';
 
 /** A counter taken at a cursor is out of date as soon as a message comes; this often it is taken again. */
@@ -16,6 +17,8 @@ const readAllChunk = 500;
 export interface Report {
   userId: string;
   channelId: string;
+  /** The thread that was read; left out: the channel. */
+  threadSeq?: number;
   /** Left out: up to the head. */
   seq?: number;
   /** The term of the count that the reader had; left out: the present one. */
@@ -24,7 +27,7 @@ export interface Report {
   socketId?: string;
 }
 
-/** Where the member stands now; null for who is not a member. */
+/** Where the member stands now; null for who is not a member, and where there is no such thread. */
 export type Reported = Count | null;
 
 @Injectable()
@@ -32,14 +35,39 @@ export class ReadStatusService {
   constructor(
     @Inject(CursorCache) private readonly cursors: CursorCache,
     @Inject(ReadStatusStrategy) private readonly strategy: ReadStatusStrategy,
+    @Inject(ThreadsService) private readonly threads: ThreadsService,
     @Inject(ReadStatusStore) private readonly store: ReadStatusStore,
     @Inject(ChannelLog) private readonly log: ChannelLog,
     @Inject(RedisConnection) private readonly redis: RedisConnection,
     @Inject(Keys) private readonly keys: Keys,
+    @Inject(LOG) private readonly appLog: Log,
   ) {}
 
-  /** Advances cursors, of any members in any channels. Answers are in order; a report that comes late changes nothing. */
+  /**
+   * Advances cursors, of any members in any channels and threads. Answers are in order; a report that comes late
+   * changes nothing.
+   */
   async advance(reports: readonly Report[]): Promise<Reported[]> {
+    const [ofChannels, ofThreads] = [
+      reports.filter((report) => !isOfThread(report)),
+      reports.filter(isOfThread),
+    ];
+    const [channels, threads] = await Promise.all([
+      this.advanceChannels(ofChannels),
+      this.advanceThreads(ofThreads),
+    ]);
+    return reports.map((report) => (isOfThread(report) ? threads.shift() : channels.shift()) ?? null);
+  }
+
+  private async advanceThreads(reports: readonly ThreadReport[]): Promise<Reported[]> {
+    if (reports.length === 0) return [];
+    const { counts, moved } = await this.threads.advance(reports);
+    await this.publishIfPossible(moved);
+    return counts;
+  }
+
+  private async advanceChannels(reports: readonly Report[]): Promise<Reported[]> {
+    if (reports.length === 0) return [];
     const heads = await this.headsFor(reports);
     const merged = new Array<MergedCursor | null>(reports.length).fill(null);
     // Clamped rather than refused: after a restore an honest client can be ahead of us, and a cursor past the
@@ -64,6 +92,14 @@ export class ReadStatusService {
     return this.answer(reports, merged);
   }
 
+  /** Unread from `fromSeq` on, in a thread that is followed from then on. Committed before it is answered. */
+  async markThreadUnread(report: ThreadReport, fromSeq: number): Promise<Count> {
+    const count = await this.threads.markUnread(report, fromSeq);
+    if (!count) throw await this.refusal(report);
+    await this.publishIfPossible([{ userId: report.userId, count }]);
+    return count;
+  }
+
   /** Unread from `fromSeq` on. Committed before it is answered. */
   async markUnread(userId: string, channelId: string, fromSeq: number): Promise<Count> {
     const [touched] = await this.cursors.merge([
@@ -72,7 +108,7 @@ export class ReadStatusService {
     ]);
     const raised =
       touched?.outcome === 'not-member' ? null : await this.store.markUnread(channelId, userId, fromSeq);
-    if (!raised) throw await this.notAMember(channelId);
+    if (!raised) throw await this.refusal({ userId, channelId });
     const target = { userId, channelId, cursor: raised.cursor };
     let merged: MergedCursor | undefined;
     for (let attempt = 1; attempt <= recountsMax && (!merged || merged.outcome === 'stale'); attempt++) {
@@ -80,23 +116,25 @@ export class ReadStatusService {
       [merged] = await this.cursors.merge([{ ...target, verb: 'set', term: raised.term, counters }]);
     }
     const [count] = await this.answer([{ userId, channelId }], [merged ?? null]);
-    return count ?? Promise.reject(await this.notAMember(channelId));
+    return count ?? Promise.reject(await this.refusal({ userId, channelId }));
   }
 
-  /** Reads every channel of a user up to its head. In how many something was unread. */
+  /** Reads every channel and followed thread of a user up to the head. In how many channels something was unread. */
   async readAll(userId: string): Promise<number> {
     const { items } = await this.unread(userId, 'all', null);
     const unread = items.filter((count) => count.unread > 0);
     for (const chunk of chunks(unread, readAllChunk)) {
-      await this.advance(chunk.map(({ channelId, asOfSeq }) => ({ userId, channelId, seq: asOfSeq })));
+      await this.advance(
+        chunk.map(({ channelId, threadSeq, asOfSeq }) => ({ userId, channelId, threadSeq, seq: asOfSeq })),
+      );
     }
-    return unread.length;
+    return new Set(unread.map(({ channelId }) => channelId)).size;
   }
 
-  /** One member's read of one channel, or a refusal. */
+  /** One member's read of one channel or thread, or a refusal. */
   async advanceOne(report: Report): Promise<Count> {
     const [count] = await this.advance([report]);
-    if (!count) throw await this.notAMember(report.channelId);
+    if (!count) throw await this.refusal(report);
     return count;
   }
 
@@ -105,21 +143,36 @@ export class ReadStatusService {
     await this.log.reach(channelId, seq);
   }
 
-  /** Counts of a user's channels, all or those asked for that are theirs, from a state that includes the token's. */
+  /**
+   * Counts of a user's channels, all or those asked for that are theirs, and of the threads they follow there, from
+   * a state that includes the token's.
+   */
   async unread(
     userId: string,
     channelIds: readonly string[] | 'all',
     consistency: Consistency | null,
   ): Promise<Unread> {
+    const [ofChannels, ofThreads] = await Promise.all([
+      this.channelCounts(userId, channelIds, consistency),
+      // From the primary, which includes whatever a token speaks of.
+      this.threads.followed(userId, channelIds),
+    ]);
+    const items = [...ofChannels, ...ofThreads].sort(byChannelAndThread);
+    const channels = ofChannels.reduce((sum, { unread }) => sum + unread, 0);
+    const threads = ofThreads.reduce((sum, { unread }) => sum + unread, 0);
+    const mentions = items.reduce((sum, count) => sum + count.mentions, 0);
+    return { total: channels + threads, channels, threads, mentions, items };
+  }
+
+  private async channelCounts(
+    userId: string,
+    channelIds: readonly string[] | 'all',
+    consistency: Consistency | null,
+  ): Promise<Count[]> {
     const [held] = await this.cursors.read([{ userId, channelIds }]);
     const owned = (held?.cursors ?? []).map((cursor) => ({ ...cursor, userId }));
     const counts = await this.strategy.counts(owned, atLeast(consistency));
-    const items = owned
-      .map((cursor, i) => toCount(cursor, counts[i]!))
-      .sort((a, b) => (BigInt(a.channelId) < BigInt(b.channelId) ? -1 : 1));
-    const channels = items.reduce((sum, { unread }) => sum + unread, 0);
-    const mentions = items.reduce((sum, count) => sum + count.mentions, 0);
-    return { total: channels, channels, threads: 0, mentions, items };
+    return owned.map((cursor, i) => toCount(cursor, counts[i]!));
   }
 
   /** Says to a user's devices where they stand, after somebody else moved their cursor. */
@@ -188,11 +241,29 @@ export class ReadStatusService {
     );
   }
 
-  private async notAMember(channelId: string): Promise<ProblemError> {
+  /** What is committed in PostgreSQL is answered, though Redis be away and the notice lost. */
+  private async publishIfPossible(notices: Parameters<typeof this.publish>[0]): Promise<void> {
+    await this.publish(notices).catch((err: unknown) => this.appLog.debug({ err }, 'notices'));
+  }
+
+  private async refusal({ userId, channelId, threadSeq }: Omit<Report, 'seq'>): Promise<ProblemError> {
+    if (threadSeq !== undefined && (await this.store.isMember(channelId, userId))) {
+      return new ProblemError('not-found', 'There is no such thread.');
+    }
     return (await this.store.visibility(channelId)) === 'public'
       ? new ProblemError('forbidden', 'Join the channel first.')
       : new ProblemError('not-found', 'There is no such channel.');
   }
+}
+
+function isOfThread(report: Report): report is ThreadReport {
+  return report.threadSeq !== undefined;
+}
+
+/** A channel comes before its threads. */
+function byChannelAndThread(a: Count, b: Count): number {
+  if (a.channelId !== b.channelId) return BigInt(a.channelId) < BigInt(b.channelId) ? -1 : 1;
+  return (a.threadSeq ?? 0) - (b.threadSeq ?? 0);
 }
 
 function atLeast(consistency: Consistency | null): Map<string, number> {

@@ -19,6 +19,14 @@ export class ReadStatusStore {
     return rows[0]?.visibility ?? null;
   }
 
+  async isMember(channelId: string, userId: string): Promise<boolean> {
+    const { rowCount } = await this.database.query(
+      'SELECT FROM channel_members WHERE channel_id = $1 AND user_id = $2 AND left_seq IS NULL',
+      [channelId, userId],
+    );
+    return rowCount === 1;
+  }
+
   /**
    * Moves a member's cursor back (or wherever it is told) and raises the term, so that no report made before can
    * undo it. Clamped to the head; stored counters were of the old cursor. null: not a member.

@@ -27,3 +27,4 @@ export const reportRequest = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('notice'), userId: z.string(), channelId: z.string() }),
 ]);
 export type ReportRequest = z.infer<typeof reportRequest>;
+export type ReadRequest = Extract<ReportRequest, { kind: 'read' }>;

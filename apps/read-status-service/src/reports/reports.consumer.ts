@@ -5,7 +5,7 @@ import type { Count } from '@tidemark/contracts';
 import { connectBlocking, Keys, RedisConnection, type RedisClient } from '@tidemark/redis';
 import { CONFIG, Drain, LOG, Metrics, toProblemError, type Config, type Log } from '@tidemark/runtime';
 import { ReadStatusService, type Report } from '../read-status/read-status.service.js';
-import { reportRequest, type ReportRequest } from './report-request.js';
+import { reportRequest, type ReadRequest, type ReportRequest } from './report-request.js';
 
 const group = 'read-status';
 const requestsMax = 256;
@@ -119,14 +119,20 @@ export class ReportsConsumer implements OnApplicationBootstrap {
 
   private async answerReads(requests: readonly ReportRequest[]): Promise<void> {
     const reads = requests.filter((request) => request.kind === 'read');
+    const ofThreads = reads.filter(({ reports }) => reports.some(({ threadSeq }) => threadSeq !== undefined));
+    // Reads of threads wait for PostgreSQL; those of channels alone must not wait with them.
+    await Promise.all([
+      this.answerTogether(reads.filter((request) => !ofThreads.includes(request))),
+      this.answerTogether(ofThreads),
+    ]);
+  }
+
+  private async answerTogether(reads: readonly ReadRequest[]): Promise<void> {
     if (reads.length === 0) return;
     const reports: Report[] = [];
     const spans = reads.map(({ userId, socketId, reports: said }) => {
       const from = reports.length;
-      // Threads are not followed yet: such a report says nothing of the channel.
-      for (const { channelId, seq, term, threadSeq } of said) {
-        if (threadSeq === undefined) reports.push({ userId, socketId, channelId, seq, term });
-      }
+      reports.push(...said.map((report) => ({ ...report, userId, socketId })));
       return { from, to: reports.length };
     });
     let counts: (Count | null)[];
@@ -144,7 +150,7 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     await Promise.all(
       reads.map(({ gatewayId, id }, i) => {
         const { from, to } = spans[i]!;
-        // Channels that are not theirs are left out of the answer, as in a query.
+        // Channels that are not theirs, and threads that do not exist, are left out, as ids in a query.
         return this.reply(gatewayId, {
           id,
           ok: true,

@@ -66,7 +66,9 @@ export async function compareAtRest(options: CompareOptions): Promise<Comparison
   if (askUnread) {
     for (const userId of options.askUsers ?? new Set(members.map((member) => member.userId))) {
       const own = members.filter((member) => member.userId === userId);
-      comparison.answered(userId, await askUnread(userId), own, truth);
+      const answer = await askUnread(userId);
+      comparison.answered(userId, answer, own, truth);
+      await comparison.threads(database, userId, answer);
       asked += 1;
     }
   }
@@ -77,20 +79,20 @@ export async function compareAtRest(options: CompareOptions): Promise<Comparison
 export function checkAnswer(
   replay: LogReplay,
   userId: string,
-  answer: Pick<Count, 'channelId' | 'term' | 'cursor' | 'unread' | 'mentions' | 'asOfSeq'>,
+  answer: Pick<Count, 'channelId' | 'threadSeq' | 'term' | 'cursor' | 'unread' | 'mentions' | 'asOfSeq'>,
 ): Difference[] {
   const comparison = new Comparing('watermark');
-  const { channelId, asOfSeq } = answer;
+  const { channelId, threadSeq, asOfSeq } = answer;
   if (asOfSeq > replay.headSeq) {
     comparison.add({ userId, channelId }, 'answer', 'counted-seq', `at most ${replay.headSeq}`, asOfSeq);
   } else {
-    const expected = replay.count({ userId, cursor: answer.cursor, asOfSeq });
+    const expected = replay.count({ userId, cursor: answer.cursor, asOfSeq, threadSeq });
     comparison.count(
       { userId, channelId },
       'answer',
       expected,
       answer,
-      `as of ${asOfSeq} from ${answer.cursor}`,
+      `as of ${asOfSeq} from ${answer.cursor}${threadSeq === undefined ? '' : ` in thread ${threadSeq}`}`,
     );
   }
   return comparison.differences;
@@ -216,6 +218,19 @@ class Comparing {
     }
     if (answer.mentions !== sum(answer.items, 'mentions')) {
       this.add(nowhere, 'http', 'total', sum(answer.items, 'mentions'), answer.mentions, 'of mentions');
+    }
+  }
+
+  /** Threads that an answer speaks of, each at the cursor that it says. */
+  async threads(database: Queryable, userId: string, answer: Unread): Promise<void> {
+    const items = answer.items.flatMap(({ threadSeq, ...item }) =>
+      threadSeq === undefined ? [] : [{ ...item, threadSeq, userId }],
+    );
+    const truth = await recount(database, items);
+    items.forEach((item, i) => this.count(item, 'http', truth[i]!, item, `thread ${item.threadSeq}`));
+    const sum = items.reduce((total, { unread }) => total + unread, 0);
+    if (answer.threads !== sum) {
+      this.add({ userId, channelId: '-' }, 'http', 'total', sum, answer.threads, 'of threads');
     }
   }
 

@@ -70,6 +70,20 @@ describe('the two ways of counting', () => {
           mentions: Number(mentions),
         }));
         expect(numbers).toEqual(byTable);
+
+        const root = sent.find(({ counts }) => counts)?.seq;
+        if (root === undefined) return;
+        const ofThread = questions.map((question) => ({ ...question, threadSeq: root }));
+        const repliesByTable = await recount(database.pool, ofThread);
+        const repliesByLog = ofThread.map((each) => replay.count({ ...each, asOfSeq: replay.headSeq }));
+        const repliesBySystem = await database.query<{ asOfSeq: number; unread: number; mentions: number }>(
+          `SELECT u.as_of_seq::int AS "asOfSeq", u.unread::int, u.mentions::int
+             FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS q(user_id, cursor, i)
+            CROSS JOIN LATERAL thread_unread_of($3, $4, q.user_id, q.cursor) u ORDER BY q.i`,
+          [questions.map((q) => q.userId), questions.map((q) => q.cursor), channel.id, root],
+        );
+        expect(repliesByTable).toEqual(repliesByLog);
+        expect(repliesBySystem).toEqual(repliesByTable);
       }),
       { numRuns: 25 },
     );

@@ -7,6 +7,8 @@ export interface LogFact {
   messageSeq: number | null;
   authorId: string | null;
   counts: boolean;
+  /** Of a person's or a bot's reply, the thread that it is in. */
+  threadSeq?: number | null;
   mentions: string[];
   everyone: boolean;
 }
@@ -18,6 +20,7 @@ interface Version {
   everyone: boolean;
 }
 
+/** Counts in its channel or, a reply, in its thread. */
 interface CountingMessage {
   seq: number;
   authorId: string;
@@ -31,6 +34,7 @@ interface CountingMessage {
  */
 export class LogReplay {
   private readonly messages: CountingMessage[] = [];
+  private readonly threads = new Map<number, CountingMessage[]>();
   private readonly prunings: { seq: number; throughSeq: number }[] = [];
   readonly headSeq: number;
 
@@ -42,11 +46,12 @@ export class LogReplay {
       if (fact.type === 'messages.pruned') {
         this.prunings.push({ seq: fact.seq, throughSeq: fact.messageSeq ?? 0 });
       }
-      if (!fact.counts || fact.messageSeq === null || fact.authorId === null) return;
+      const counting = fact.counts ? this.messages : this.repliesOf(fact.threadSeq ?? null);
+      if (!counting || fact.messageSeq === null || fact.authorId === null) return;
       if (fact.type === 'message.created') {
         const message = { seq: fact.messageSeq, authorId: fact.authorId, versions: [] };
         bySeq.set(message.seq, message);
-        this.messages.push(message);
+        counting.push(message);
       }
       bySeq.get(fact.messageSeq)?.versions.push({
         sinceSeq: fact.seq,
@@ -60,21 +65,36 @@ export class LogReplay {
 
   static async ofChannel(database: Queryable, channelId: string): Promise<LogReplay> {
     const { rows } = await database.query<LogFact>(
-      `SELECT seq::float8 AS seq, type, message_seq::float8 AS "messageSeq", author_id::text AS "authorId", counts,
-              coalesce(mentions, '{}')::text[] AS mentions, everyone
-         FROM channel_events WHERE channel_id = $1 ORDER BY seq`,
+      `SELECT e.seq::float8 AS seq, e.type, e.message_seq::float8 AS "messageSeq", e.author_id::text AS "authorId",
+              e.counts, m.thread_seq::float8 AS "threadSeq", coalesce(e.mentions, '{}')::text[] AS mentions, e.everyone
+         FROM channel_events e
+         LEFT JOIN messages m ON m.channel_id = e.channel_id AND m.seq = e.message_seq
+              AND e.type LIKE 'message.%' AND m.kind <> 'system'
+        WHERE e.channel_id = $1 ORDER BY e.seq`,
       [channelId],
     );
     return new LogReplay(rows);
   }
 
-  count({ userId, cursor, asOfSeq }: { userId: string; cursor: number; asOfSeq: number }): Recount {
+  /** Of the channel or, with `threadSeq`, of a thread; what is pruned of a thread is no longer known. */
+  count({
+    userId,
+    cursor,
+    asOfSeq,
+    threadSeq,
+  }: {
+    userId: string;
+    cursor: number;
+    asOfSeq: number;
+    threadSeq?: number | undefined;
+  }): Recount {
+    const messages = threadSeq === undefined ? this.messages : (this.threads.get(threadSeq) ?? []);
     const pruned = this.prunings.filter(({ seq }) => seq <= asOfSeq).map(({ throughSeq }) => throughSeq);
     const floor = Math.max(cursor, ...pruned);
     let unread = 0;
     let mentions = 0;
-    for (let i = this.firstAbove(floor); i < this.messages.length; i++) {
-      const message = this.messages[i]!;
+    for (let i = firstAbove(messages, floor); i < messages.length; i++) {
+      const message = messages[i]!;
       if (message.seq > asOfSeq) break;
       if (message.authorId === userId) continue;
       const version = message.versions.findLast(({ sinceSeq }) => sinceSeq <= asOfSeq)!;
@@ -90,13 +110,20 @@ export class LogReplay {
     return this.count({ userId, cursor: afterSeq, asOfSeq: seq - 1 }).unread > 0;
   }
 
-  private firstAbove(seq: number): number {
-    let [low, high] = [0, this.messages.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.messages[middle]!.seq > seq) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+  private repliesOf(threadSeq: number | null): CountingMessage[] | null {
+    if (threadSeq === null) return null;
+    const replies = this.threads.get(threadSeq) ?? [];
+    this.threads.set(threadSeq, replies);
+    return replies;
   }
+}
+
+function firstAbove(messages: readonly CountingMessage[], seq: number): number {
+  let [low, high] = [0, messages.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (messages[middle]!.seq > seq) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

@@ -10,6 +10,8 @@ export interface CountQuestion {
   channelId: string;
   userId: string;
   cursor: number;
+  /** Of the replies in this thread; left out: of the channel. */
+  threadSeq?: number;
 }
 
 export interface Recount {
@@ -32,14 +34,19 @@ export async function recount(database: Queryable, questions: readonly CountQues
     const { rows } = await database.query<{ asOfSeq: string; unread: string; mentions: string }>(
       `SELECT c.head_seq AS "asOfSeq", count(m.seq) AS unread,
               count(m.seq) FILTER (WHERE m.mentions_all OR q.user_id = ANY (m.mentions)) AS mentions
-         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
-              WITH ORDINALITY AS q(channel_id, user_id, cursor, i)
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+              WITH ORDINALITY AS q(channel_id, user_id, cursor, thread_seq, i)
          JOIN channels c ON c.id = q.channel_id
          LEFT JOIN messages m ON m.channel_id = q.channel_id AND m.seq > q.cursor AND m.author_id <> q.user_id
               AND m.deleted_at IS NULL AND m.seq > c.pruned_seq
-              AND m.kind <> 'system' AND m.thread_seq IS NULL
+              AND m.kind <> 'system' AND m.thread_seq IS NOT DISTINCT FROM q.thread_seq
         GROUP BY q.i, c.head_seq ORDER BY q.i`,
-      [some.map((q) => q.channelId), some.map((q) => q.userId), some.map((q) => q.cursor)],
+      [
+        some.map((q) => q.channelId),
+        some.map((q) => q.userId),
+        some.map((q) => q.cursor),
+        some.map((q) => q.threadSeq ?? null),
+      ],
     );
     if (rows.length !== some.length) throw new Error('A question was about a channel that does not exist');
     for (const { asOfSeq, unread, mentions } of rows) {

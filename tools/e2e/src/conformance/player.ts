@@ -146,7 +146,8 @@ export class Player {
         const answer = await this.call('read-status-service', person.jwt, 'POST', '/v1/read-all', {});
         // The answer says of how many channels, not up to where; a look right after it does.
         if (answer.status === 200) {
-          for (const count of (await this.look(person)).items) this.ledger.read(member, count);
+          const { items } = await this.look(person);
+          for (const count of items) if (count.threadSeq === undefined) this.ledger.read(member, count);
         }
         return;
       }
@@ -185,7 +186,7 @@ export class Player {
   }
 
   private noteCount(person: Person, count: Count): void {
-    person.terms.push(count.term);
+    if (count.threadSeq === undefined) person.terms.push(count.term);
     this.answers.push({ userId: person.id, count });
   }
 
@@ -204,7 +205,9 @@ export class Player {
         ...(['read-status-service', person.jwt, 'GET', '/v1/unread', undefined, this.token] as const),
       );
       const wanted = expected.find(({ userId }) => userId === person.id);
-      const found = body.items.find(({ channelId }) => channelId === this.channelId);
+      const found = body.items.find(
+        ({ channelId, threadSeq }) => channelId === this.channelId && threadSeq === undefined,
+      );
       if (!wanted?.member) {
         if (found)
           throw new OracleMismatch(`User ${person.id} is no member and has ${JSON.stringify(found)}`);

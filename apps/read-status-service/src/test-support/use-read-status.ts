@@ -1,0 +1,68 @@
+import type { Problem, Unread } from '@tidemark/contracts';
+import { createHttpApp, createRuntime, loadConfig, signDevToken, type Runtime } from '@tidemark/runtime';
+import type { CreatedUser } from '@tidemark/testing';
+import { AppModule } from '../app.module.js';
+
+const SECRET = 'a secret that only the tests know, 32+';
+
+/** Replicas of read-status-service in one process, over the engines of the test file. */
+export class ReadStatus {
+  readonly replicas: { app: Awaited<ReturnType<typeof createHttpApp>>; runtime: Runtime }[] = [];
+  private turn = 0;
+
+  constructor(private readonly env: Record<string, string>) {}
+
+  async start(): Promise<void> {
+    const runtime = createRuntime(
+      loadConfig('read-status-service', {
+        ...{ NODE_ENV: 'test', LOG_LEVEL: 'silent', PORT: '0', JWT_SECRET: SECRET, SHARDS: '4' },
+        ...this.env,
+      }),
+    );
+    const app = await createHttpApp(AppModule, runtime);
+    runtime.drain.onDrain('http', () => app.close(), 'finish');
+    await app.init();
+    await app.getHttpAdapter().getInstance().ready();
+    // A load balancer sends nothing before that either.
+    while ((await runtime.health.readiness()).status !== 'up') await new Promise(setImmediate);
+    this.replicas.push({ app, runtime });
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.replicas.splice(0).map(({ runtime }) => runtime.drain.drain()));
+  }
+
+  /** As one user, on the next replica. */
+  async call<Body = Problem>(
+    user: CreatedUser,
+    method: 'GET' | 'PUT' | 'POST',
+    url: string,
+    payload?: object,
+    headers: Record<string, string> = {},
+  ): Promise<{ status: number; body: Body; headers: Record<string, unknown> }> {
+    const { token } = signDevToken(SECRET, { sub: user.externalId, name: user.name });
+    const { app } = this.replicas[this.turn++ % this.replicas.length]!;
+    const reply = await app.inject({
+      ...{ method, url },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(payload && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(payload && { payload }),
+    });
+    return { status: reply.statusCode, body: reply.json<Body>(), headers: reply.headers };
+  }
+
+  async unread(user: CreatedUser): Promise<Unread> {
+    return (await this.call<Unread>(user, 'GET', '/v1/unread')).body;
+  }
+}
+
+/** Two replicas from before the first test of a file to after its last. */
+export function useReadStatus(env: Record<string, string>): ReadStatus {
+  const readStatus = new ReadStatus(env);
+  beforeAll(() => Promise.all([readStatus.start(), readStatus.start()]));
+  afterAll(() => readStatus.stop());
+  return readStatus;
+}

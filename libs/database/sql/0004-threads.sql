@@ -1,0 +1,181 @@
+-- Who follows a thread, and how far they have read in it. A thread is named by its root's seq; a reply makes its
+-- author, the root's author and whom it names follow, and so does a mark-unread. Never a row per reader.
+--
+-- joined_seq is the membership's at that time: leaving ends every follow of a member without touching a row, and
+-- rejoining begins with none. The row stays, so that its term never restarts. A cursor update stays HOT.
+CREATE TABLE thread_members (
+  channel_id   bigint NOT NULL,
+  thread_seq   bigint NOT NULL,
+  user_id      bigint NOT NULL,
+  joined_seq   bigint NOT NULL,
+  term         integer NOT NULL DEFAULT 1,    -- counts follows after a rejoin, and mark-unreads
+  cursor_seq   bigint NOT NULL,               -- the highest seq read in the thread within the term
+  last_read_at timestamptz,
+  PRIMARY KEY (channel_id, thread_seq, user_id)
+) WITH (fillfactor = 70);
+CREATE INDEX thread_members_of_user ON thread_members (user_id, channel_id, joined_seq, thread_seq);
+
+-- What a member who has read a thread up to p_cursor has not read of it, in one snapshot and so exact as of
+-- as_of_seq. Along messages_of_thread: it costs what lies above the cursor.
+CREATE FUNCTION thread_unread_of(p_channel_id bigint, p_thread_seq bigint, p_user_id bigint, p_cursor bigint)
+RETURNS TABLE (as_of_seq bigint, unread bigint, mentions bigint)
+LANGUAGE sql STABLE AS $$
+  SELECT c.head_seq, n.unread, n.mentions
+    FROM channels c
+   CROSS JOIN LATERAL (
+     SELECT count(*) AS unread, count(*) FILTER (WHERE m.mentions_all OR p_user_id = ANY (m.mentions)) AS mentions
+       FROM messages m
+      WHERE m.channel_id = c.id AND m.thread_seq = p_thread_seq AND m.seq > greatest(p_cursor, c.pruned_seq)
+        AND m.author_id <> p_user_id AND m.deleted_at IS NULL AND m.kind <> 'system') n
+   WHERE c.id = p_channel_id
+$$;
+
+-- Every count of a followed thread, to whoever queries the database.
+CREATE VIEW thread_unread_counts AS
+  SELECT t.channel_id, t.thread_seq, t.user_id, t.term, t.cursor_seq, u.as_of_seq, u.unread, u.mentions, t.last_read_at
+    FROM thread_members t
+    JOIN channel_members m ON m.channel_id = t.channel_id AND m.user_id = t.user_id
+         AND m.left_seq IS NULL AND m.joined_seq = t.joined_seq
+   CROSS JOIN LATERAL thread_unread_of(t.channel_id, t.thread_seq, t.user_id, t.cursor_seq) u;
+
+-- Makes members of the channel follow threads, the i-th user the i-th thread from the i-th cursor on, though read
+-- up to their joining. Who follows already stays as they are. For who holds the channel's row.
+CREATE FUNCTION follow_threads(p_channel_id bigint, p_thread_seqs bigint[], p_user_ids bigint[], p_cursors bigint[])
+RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO thread_members AS t (channel_id, thread_seq, user_id, joined_seq, cursor_seq)
+  SELECT p_channel_id, f.thread_seq, f.user_id, m.joined_seq, greatest(f.cursor_seq, m.joined_seq)
+    FROM unnest(p_thread_seqs, p_user_ids, p_cursors) AS f(thread_seq, user_id, cursor_seq)
+    JOIN channel_members m ON m.channel_id = p_channel_id AND m.user_id = f.user_id AND m.left_seq IS NULL
+   WHERE NOT EXISTS (SELECT FROM thread_members held
+                      WHERE held.channel_id = p_channel_id AND held.thread_seq = f.thread_seq
+                        AND held.user_id = f.user_id AND held.joined_seq = m.joined_seq)
+   ORDER BY f.thread_seq, f.user_id
+  ON CONFLICT (channel_id, thread_seq, user_id) DO UPDATE
+     SET joined_seq = excluded.joined_seq, term = t.term + 1, cursor_seq = excluded.cursor_seq, last_read_at = NULL
+   WHERE t.joined_seq < excluded.joined_seq
+$$;
+
+-- As in 0002, and begins the follows of its replies.
+--
+-- Appends a batch of sends to a channel, in their order, and says what became of each.
+--
+-- Two statements, and it matters: READ COMMITTED takes a statement's snapshot before it waits for a row lock.
+-- The first waits for the channel's row. The second sees all that was committed while it waited: stored
+-- duplicates, members gone, the head as it is. One statement for both was seen to leave holes in the seqs.
+--
+-- p_sends  [{idx, author_id, client_id, fingerprint, text, mentions, mentions_all, reply_to, thread_seq, read_to}]
+--          with no two of the same author and client_id
+-- outcome  appended | duplicate | conflict | not-found | not-member | archived | bad-reference
+-- seq      of the message appended or stored before
+-- read_to  where the author's cursor stands by this send, under read_term; null if the send says nothing of it
+CREATE OR REPLACE FUNCTION append_messages(p_channel_id bigint, p_sends jsonb)
+RETURNS TABLE (idx integer, outcome text, seq bigint, ordinal bigint, at timestamptz, kind text,
+               author_name text, author_picture text, read_to bigint, read_term integer)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  channel channels%ROWTYPE;
+  moment  timestamptz;
+BEGIN
+  SELECT * INTO channel FROM channels WHERE id = p_channel_id FOR NO KEY UPDATE;
+  -- After the lock, so that time goes up with seq whoever waited longest.
+  moment := clock_timestamp();
+
+  RETURN QUERY
+  WITH sends AS MATERIALIZED (
+    SELECT s.* FROM jsonb_to_recordset(p_sends) AS s(
+      idx integer, author_id bigint, client_id text, fingerprint text, text text,
+      mentions bigint[], mentions_all boolean, reply_to bigint, thread_seq bigint, read_to bigint)
+  ), judged AS MATERIALIZED (
+    SELECT s.*, u.name, u.picture, m.term, stored.seq AS stored_seq,
+           CASE u.kind WHEN 'bot' THEN 'bot' ELSE 'user' END AS kind,
+           CASE
+             WHEN channel.id IS NULL THEN 'not-found'
+             WHEN stored.fingerprint = s.fingerprint THEN 'duplicate'
+             WHEN stored.seq IS NOT NULL THEN 'conflict'
+             WHEN m.user_id IS NULL OR m.left_seq IS NOT NULL THEN 'not-member'
+             WHEN channel.archived_at IS NOT NULL THEN 'archived'
+             WHEN s.reply_to IS NOT NULL AND NOT EXISTS (
+                    SELECT FROM messages r WHERE r.channel_id = p_channel_id AND r.seq = s.reply_to)
+               OR s.thread_seq IS NOT NULL AND NOT EXISTS (
+                    SELECT FROM messages r WHERE r.channel_id = p_channel_id AND r.seq = s.thread_seq
+                      AND r.thread_seq IS NULL)
+               OR EXISTS (SELECT FROM unnest(s.mentions) AS named(id)
+                    WHERE NOT EXISTS (SELECT FROM users WHERE users.id = named.id))
+               THEN 'bad-reference'
+             ELSE 'appended'
+           END AS outcome
+      FROM sends s
+      JOIN users u ON u.id = s.author_id
+      LEFT JOIN channel_members m ON m.channel_id = p_channel_id AND m.user_id = s.author_id
+      LEFT JOIN messages stored
+        ON stored.channel_id = p_channel_id AND stored.author_id = s.author_id AND stored.client_id = s.client_id
+  ), numbered AS MATERIALIZED (
+    SELECT j.*,
+           channel.head_seq + row_number() OVER (ORDER BY j.idx) AS seq,
+           channel.ordinal + count(*) FILTER (WHERE j.thread_seq IS NULL) OVER (ORDER BY j.idx) AS ordinal
+      FROM judged j WHERE j.outcome = 'appended'
+  ), placed AS MATERIALIZED (
+    -- To the new seq only if nobody else's counting message lies between; else to what was on the screen.
+    SELECT n.*,
+           CASE
+             WHEN n.read_to IS NULL THEN NULL
+             WHEN EXISTS (SELECT FROM messages o
+                           WHERE o.channel_id = p_channel_id AND o.seq > n.read_to
+                             AND o.author_id <> n.author_id AND o.counts AND o.deleted_at IS NULL)
+               OR EXISTS (SELECT FROM numbered o
+                           WHERE o.seq < n.seq AND o.seq > n.read_to
+                             AND o.author_id <> n.author_id AND o.thread_seq IS NULL)
+               THEN least(n.read_to, n.seq - 1)
+             ELSE n.seq
+           END AS cursor_to
+      FROM numbered n
+  ), stored_messages AS (
+    INSERT INTO messages (channel_id, seq, ordinal, kind, author_id, text, mentions, mentions_all, reply_to,
+                          thread_seq, client_id, fingerprint, created_at)
+    SELECT p_channel_id, p.seq, p.ordinal, p.kind, p.author_id, p.text, p.mentions, p.mentions_all, p.reply_to,
+           p.thread_seq, p.client_id, p.fingerprint, moment
+      FROM placed p
+  ), stored_mentions AS (
+    INSERT INTO message_mentions (channel_id, user_id, seq)
+    SELECT p_channel_id, named.id, p.seq
+      FROM placed p CROSS JOIN LATERAL unnest(p.mentions) AS named(id)
+     WHERE p.thread_seq IS NULL AND NOT p.mentions_all AND named.id <> p.author_id
+  ), advanced AS (
+    UPDATE channel_members m SET cursor_seq = a.cursor_to, last_read_at = moment
+      FROM (SELECT author_id, term, max(cursor_to) AS cursor_to FROM placed
+             WHERE cursor_to IS NOT NULL GROUP BY author_id, term ORDER BY author_id) a
+     WHERE m.channel_id = p_channel_id AND m.user_id = a.author_id
+       AND m.term = a.term AND m.cursor_seq < a.cursor_to
+  ), logged AS (
+    INSERT INTO channel_events (channel_id, seq, ordinal, type, actor_id, at, message_seq, author_id, counts,
+                                mentions, everyone, read_to, read_term)
+    SELECT p_channel_id, p.seq, p.ordinal, 'message.created', p.author_id, moment, p.seq, p.author_id,
+           p.thread_seq IS NULL, p.mentions, p.mentions_all, p.cursor_to,
+           CASE WHEN p.cursor_to IS NOT NULL THEN p.term END
+      FROM placed p
+  ), raised AS (
+    UPDATE channels SET head_seq = r.head_seq, ordinal = r.ordinal
+      FROM (SELECT max(seq) AS head_seq, max(ordinal) AS ordinal FROM placed HAVING count(*) > 0) r
+     WHERE id = p_channel_id
+  )
+  SELECT j.idx, j.outcome, coalesce(p.seq, j.stored_seq), p.ordinal, moment, j.kind,
+         j.name, j.picture, p.cursor_to, CASE WHEN p.cursor_to IS NOT NULL THEN j.term END
+    FROM judged j LEFT JOIN placed p ON p.idx = j.idx
+   ORDER BY j.idx;
+
+  IF jsonb_path_exists(p_sends, '$[*].thread_seq ? (@ != null)') THEN
+    -- A first reply has read what is above it; whom it concerns has all of it before them. Of a batch the first counts.
+    PERFORM follow_threads(p_channel_id, array_agg(f.thread_seq), array_agg(f.user_id), array_agg(f.cursor_seq))
+       FROM (SELECT DISTINCT ON (r.thread_seq, whom.user_id) r.thread_seq, whom.user_id, whom.cursor_seq
+               FROM messages r
+               JOIN messages root ON root.channel_id = r.channel_id AND root.seq = r.thread_seq
+              CROSS JOIN LATERAL (
+                SELECT r.author_id, r.seq
+                 UNION ALL SELECT root.author_id, r.seq - 1
+                 UNION ALL SELECT unnest(r.mentions), r.seq - 1) AS whom(user_id, cursor_seq)
+              WHERE r.channel_id = p_channel_id AND r.seq > channel.head_seq AND r.thread_seq IS NOT NULL
+              ORDER BY r.thread_seq, whom.user_id, r.seq, whom.cursor_seq DESC) f;
+  END IF;
+END $$;
