@@ -1,5 +1,7 @@
 import type { Badge } from '@tidemark/contracts';
 import { createChannel } from '@tidemark/testing';
+import { CatchUp } from './catch-up/catch-up.js';
+import { Feeds } from './feeds/feeds.js';
 import { type Client, tokenOf } from './test-support/client.js';
 import { eventually } from './test-support/eventually.js';
 import { range, scene } from './test-support/scene.js';
@@ -171,6 +173,38 @@ describe('a passive connection', () => {
     await world.writer.log.apply(channelId, await world.writer.entries(channelId, joined - 1));
     const last = await world.writer.send(channelId, ada.id, 2);
     expect(await client.seqsUpTo(channelId, last)).toEqual(range(joined, last));
+  });
+
+  it('keeps open what was opened in a stay that the gateway had yet to hear of', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const { writer } = world;
+    const client = await passive(bob);
+    const left = await writer.commitLeave(channelId, bob.id);
+    const back = await writer.commitJoin(channelId, bob.id);
+    expect(await client.say('open', { channelId })).toEqual({ ok: true });
+    await writer.log.apply(channelId, await writer.entries(channelId, left - 1));
+    await client.seqsUpTo(channelId, back);
+    const last = await writer.send(channelId, ada.id);
+    expect(await client.seqsUpTo(channelId, last)).toEqual([left, back, last]);
+  });
+
+  it('is told of no head that it was not caught up to', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const { logEpoch } = (await passive(bob)).ready;
+    await world.writer.send(channelId, ada.id, 2);
+    const [catchUp, feeds] = [world.app.get(CatchUp), world.app.get(Feeds)];
+    const answer = catchUp.answer.bind(catchUp);
+    jest.spyOn(catchUp, 'answer').mockImplementationOnce(async (...asked) => {
+      const caughtUp = await answer(...asked);
+      // Comes just before the connection is ready.
+      await world.writer.send(channelId, ada.id);
+      await eventually(() => (feeds.find(channelId)!.position === 6 ? true : undefined));
+      return caughtUp;
+    });
+    const client = await passive(bob, { resume: { logEpoch, channels: { [channelId]: 3 } } });
+    expect(client.ready).toMatchObject({ complete: true, heads: { [channelId]: 5 } });
+    await badgeAt(client, 6);
+    expect(client.seqs(channelId)).toEqual([4, 5]);
   });
 
   it('is all that opening and closing mean anything to', async () => {
