@@ -18,7 +18,11 @@ import { LostReads } from './read-reports/lost-reads.js';
 import { ReadReports } from './read-reports/read-reports.js';
 import { Handshakes } from './requests/handshakes.js';
 import { Resync } from './resync.js';
+import { Heartbeat } from './presence/heartbeat.js';
+import { Presence } from './presence/presence.js';
+import { PresenceStore } from './presence/presence.store.js';
 import { Topics } from './topics/topics.js';
+import { Typing } from './typing/typing.js';
 import { UserProfiles } from './users/user-profiles.js';
 
 @Module({
@@ -30,6 +34,7 @@ import { UserProfiles } from './users/user-profiles.js';
     ...[Feeds, Heads, LogPages, CatchUp],
     ...[Arrivals, MembershipChanges, MembershipsStore],
     ...[LostReads, ReadReports],
+    ...[Heartbeat, Presence, PresenceStore, Typing],
     ...[Handshakes, Gateway],
   ],
 })

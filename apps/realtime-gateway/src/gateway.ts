@@ -10,7 +10,7 @@ import {
 import type { Acknowledgement, ClientPayload } from '@tidemark/contracts';
 import { Authenticator, LOG, ProblemError, type Log } from '@tidemark/runtime';
 import { CatchUp } from './catch-up/catch-up.js';
-import type { Connection } from './connections/connection.js';
+import type { Connection, Place } from './connections/connection.js';
 import { Sessions } from './connections/sessions.js';
 import type { GatewayServer, GatewaySocket } from './connections/wire.js';
 import { Arrivals } from './memberships/arrivals.js';
@@ -19,10 +19,13 @@ import { ReadReports } from './read-reports/read-reports.js';
 import { Handshakes } from './requests/handshakes.js';
 import { Payload } from './requests/payload.js';
 import { refusalOf, SocketRefusals } from './requests/refusals.js';
+import { Typing } from './typing/typing.js';
 import { UserProfiles } from './users/user-profiles.js';
 
 /** Catch-ups of one connection that run or wait. */
 const catchUpsMax = 4;
+/** Openings and closings likewise. */
+const opensMax = 100;
 
 /** What clients say, and what they are answered. */
 @UseFilters(SocketRefusals)
@@ -37,6 +40,7 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
     private readonly memberships: MembershipsStore,
     private readonly reads: ReadReports,
     private readonly profiles: UserProfiles,
+    private readonly typing: Typing,
     @Inject(LOG) private readonly log: Log,
   ) {}
 
@@ -96,6 +100,35 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
     return answering.finally(() => connection.catchUpsUnderWay--);
   }
 
+  @SubscribeMessage('typing')
+  async type(
+    @ConnectedSocket() socket: GatewaySocket,
+    @Payload('typing') { channelId }: ClientPayload<'typing'>,
+  ): Promise<{ ok: true }> {
+    await this.typing.say(connectionOf(socket), channelId);
+    return { ok: true };
+  }
+
+  @SubscribeMessage('open')
+  open(
+    @ConnectedSocket() socket: GatewaySocket,
+    @Payload('open') { channelId }: ClientPayload<'open'>,
+  ): Promise<{ ok: true }> {
+    const connection = connectionOf(socket);
+    return this.atPlace(connection, channelId, (place, joinedSeq) =>
+      connection.openChannel(place, joinedSeq),
+    );
+  }
+
+  @SubscribeMessage('close')
+  close(
+    @ConnectedSocket() socket: GatewaySocket,
+    @Payload('close') { channelId }: ClientPayload<'close'>,
+  ): Promise<{ ok: true }> {
+    const connection = connectionOf(socket);
+    return this.atPlace(connection, channelId, (place) => connection.closeChannel(place));
+  }
+
   @SubscribeMessage('users.query')
   async queryUsers(
     @Payload('users.query') { ids }: ClientPayload<'users.query'>,
@@ -116,6 +149,26 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
     }
     this.sessions.renew(connection, identity.expiresAt);
     return { ok: true };
+  }
+
+  /** In its turn, and answered once what came before is on its way. */
+  private async atPlace(
+    connection: Connection,
+    channelId: string,
+    run: (place: Place, joinedSeq: number) => void,
+  ): Promise<{ ok: true }> {
+    if (connection.opensUnderWay >= opensMax) {
+      throw new ProblemError('rate-limited', 'Channels are being opened and closed.');
+    }
+    connection.opensUnderWay++;
+    const answering = connection.lane.run(async () => {
+      const placed = await this.arrivals.placeIn(connection, channelId);
+      if (!placed) throw await this.memberships.refusal(channelId);
+      run(placed.place, placed.joinedSeq);
+      await connection.outbox.settled();
+      return { ok: true as const };
+    });
+    return answering.finally(() => connection.opensUnderWay--);
   }
 }
 

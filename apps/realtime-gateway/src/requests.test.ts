@@ -41,8 +41,12 @@ describe('what clients say', () => {
     ['token', { token: 'x'.repeat(8_193) }],
     ['token', 'x'],
     ['delivered', [{ channelId: '1', seq: 1 }]],
-    ['open', { channelId: '1' }],
-    ['close', { channelId: '1' }],
+    ['open', { channelId: 1 }],
+    ['open', {}],
+    ['close', { channelId: '1', more: 1 }],
+    ['close', ['1']],
+    ['typing', '1'],
+    ['typing', { channelId: 'general' }],
     ['events', []],
     ['constructor', {}],
     ['no such event', { a: 1 }],
@@ -182,13 +186,6 @@ describe('connecting', () => {
     const client = await world.connect({ externalId: 'somebody new', name: 'Somebody' }, {});
     expect(client.ready).toMatchObject({ userId: expect.stringMatching(/^\d+$/), heads: {} });
     expect(client.ready).not.toHaveProperty('complete');
-  });
-
-  it('accepts passive connections, which get all events for now', async () => {
-    const { ada, channelId } = await scene(world);
-    const client = await world.connect(ada, { auth: { token: tokenOf(ada), passive: true } });
-    await world.writer.send(channelId, ada.id);
-    expect(await client.seqsUpTo(channelId, 4)).toEqual([4]);
   });
 
   it.each(['websocket', 'polling'])('from a foreign page is refused over %s', async (transport) => {

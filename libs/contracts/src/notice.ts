@@ -15,7 +15,8 @@ export const readCursorAdvanced = count.extend({ type: z.literal('read-cursor.ad
 export type ReadCursorAdvanced = z.infer<typeof readCursorAdvanced>;
 
 /**
- * A channel that a passive connection has not opened has a new head.
+ * A channel that a passive connection has not opened has a new head. Its events from there on come with `open`;
+ * those up to it are to be caught up on or fetched.
  *
  * Said by   realtime-gateway
  * Heard by  passive connections
@@ -43,8 +44,9 @@ export type Typing = z.infer<typeof typing>;
  * A user has come online (a first connection), or gone (the last).
  *
  * Said by   realtime-gateway
- * Heard by  connections of users who share a channel with them
- * Delivery  at most once
+ * Heard by  connections of users who share a channel with them, unless it is a large one. Who is online when a
+ *           connection begins is said after `ready`.
+ * Delivery  once for each change, after a few seconds of grace for whoever goes and comes back
  */
 export const presence = z.object({ type: z.literal('presence'), userId: id, online: z.boolean() });
 export type Presence = z.infer<typeof presence>;

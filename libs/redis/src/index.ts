@@ -11,6 +11,7 @@ export { NoEpochError } from './epoch.js';
 export { groupByShard, Keys } from './keys.js';
 export { applyEvents, type ApplyOutcome, type EventFact } from './scripts/apply-events.js';
 export { beginEpoch } from './scripts/begin-epoch.js';
+export { beatOnline, beatUsersMax, readOnline } from './scripts/beat-online.js';
 export { countUnread, type CountAnswer, type CountQuestion } from './scripts/count-unread.js';
 export { incrementCounters, incrementMembersMax } from './scripts/increment-counters.js';
 export { installChannel, type ChannelState } from './scripts/install-channel.js';

@@ -7,7 +7,7 @@
  *
  * Written by: `channel`, `marks`, `stream`, `membership` states by whoever applies the log (libs/channel-log);
  * `cursors`, `counters`, `loading` by read-status-service and by apply; `dirty` is added to by
- * read-status-service and taken from by sync-worker; `reports` is written by realtime-gateway.
+ * read-status-service and taken from by sync-worker; `reports` and `online` are written by realtime-gateway.
  */
 export class Keys {
   constructor(private readonly shards: number) {}
@@ -62,15 +62,20 @@ export class Keys {
   /** zset: user:channel changed since the last flush, scored by the first change in ms. */
   dirty = (userShardName: string): string => `{${userShardName}}:dirty`;
 
+  /** zset: users who are connected, scored by when that is over unless a gateway says so again, in ms. */
+  online = (userShardName: string): string => `{${userShardName}}:online`;
+
   /** stream: read reports on their way from the gateways to read-status-service. */
   readonly reports = 'reports';
 
-  /** topic: a channel's events, as they are applied. */
+  /** topic: a channel's events, as they are applied, and who is writing in it. */
   eventsTopic = (channelId: string): string => `events:${channelId}`;
   /** topic: what concerns one user alone: notices and memberships gained. */
   userTopic = (userId: string): string => `user:${userId}`;
   /** topic: answers to one gateway's read reports. */
   replyTopic = (gatewayId: string): string => `reply:${gatewayId}`;
+  /** topic: who has come online, with the channels that may know, and who has gone. */
+  readonly presenceTopic = 'presence';
   /** topic: a shard began a new cache epoch, so reads may have been lost. */
   readonly epochsTopic = 'epochs';
 }

@@ -148,6 +148,7 @@ export class CatchUp {
         await connection.outbox.room();
       }
     }
+    connection.limitPieces(channelId);
   }
 
   private async read(channelId: string, after: number, to: number) {

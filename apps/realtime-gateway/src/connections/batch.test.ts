@@ -4,7 +4,8 @@ import type { FeedEvent } from '../feeds/feed-event.js';
 import { Batch, encodeFrame } from './batch.js';
 
 const event = (seq: number): FeedEvent => ({
-  ...{ seq, type: 'message.created', json: `{"seq":${seq}}`, moved: [], speaksOf: [String(seq % 2)] },
+  ...{ seq, type: 'message.created', ordinal: seq, json: `{"seq":${seq}}` },
+  ...{ moved: new Set(), speaksOf: [String(seq % 2)] },
 });
 
 describe('a batch', () => {

@@ -1,8 +1,9 @@
-import { closingOf, type ClosingCode, type Notice } from '@tidemark/contracts';
+import { closingOf, type ClosingCode } from '@tidemark/contracts';
 import type { ChannelFeed } from '../feeds/channel-feed.js';
 import type { MembershipRow } from '@tidemark/channel-log';
 import { SentRanges } from '../feeds/sent-ranges.js';
-import { Subscription } from '../feeds/subscription.js';
+import { Subscription, type Passed } from '../feeds/subscription.js';
+import { Badges, type BadgesOptions } from './badges.js';
 import { Lane } from './lane.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
 import { TokenBucket } from './token-bucket.js';
@@ -25,6 +26,11 @@ export interface FormerStay {
 
 const eventsPerSecond = 100;
 const eventsBurst = 200;
+/** Stretches of a channel that were sent, with others between that were not. */
+const sentPiecesMax = 1_000;
+/** Typing in ever other channels: nobody does that by hand. */
+const typingPerSecond = 2;
+const typingBurst = 10;
 
 export interface ConnectionOptions extends Omit<OutboxOptions, 'socket' | 'wire' | 'onFailed'> {
   /**
@@ -35,6 +41,8 @@ export interface ConnectionOptions extends Omit<OutboxOptions, 'socket' | 'wire'
   onClosing: (code: ClosingCode) => void;
   /** The feed has one subscription less. */
   onUnsubscribed: (feed: ChannelFeed) => void;
+  /** For badges: a passive connection's. */
+  lookUp: BadgesOptions['lookUp'];
 }
 
 /** One authenticated socket: what it follows, what it was sent and what is on its way to it. */
@@ -43,23 +51,34 @@ export class Connection {
   /** Arrival, memberships gained and catch-ups, one at a time. */
   readonly lane = new Lane();
   readonly rate = new TokenBucket(eventsPerSecond, eventsBurst);
+  readonly typingRate = new TokenBucket(typingPerSecond, typingBurst);
   readsUnderWay = 0;
   catchUpsUnderWay = 0;
+  opensUnderWay = 0;
 
   private readonly wire: Wire;
   private readonly places = new Map<string, Place>();
   private readonly former = new Map<string, FormerStay>();
   private readonly sent = new Map<string, SentRanges>();
-  private notices: Notice[] = [];
+  /** The stays, by their first seq, for which the client opened channels. */
+  private readonly opened = new Map<string, number>();
+  private readonly badges: Badges;
   private gone = false;
 
   constructor(
     readonly socket: GatewaySocket,
     readonly userId: string,
+    /** Badges instead of events, but for the channels that its client opened. */
+    readonly passive: boolean,
     private readonly options: ConnectionOptions,
   ) {
     this.wire = new Wire(socket);
     this.outbox = new Outbox({ ...options, socket, wire: this.wire, onFailed: (code) => this.close(code) });
+    this.badges = new Badges({
+      say: (badges) => this.outbox.sayNotices(badges),
+      isIdle: () => this.wire.idle,
+      lookUp: options.lookUp,
+    });
   }
 
   get id(): string {
@@ -74,13 +93,16 @@ export class Connection {
   subscribe(feed: ChannelFeed, { joinedSeq, term }: MembershipRow, liveFrom: number): Place {
     const { channelId } = feed;
     const subscription = new Subscription(
-      ...([channelId, this.userId, liveFrom, this.outbox, this.sentOf(channelId)] as const),
+      ...([channelId, this.userId, this.passive, liveFrom, this.outbox, this.sentOf(channelId)] as const),
       {
         onEnded: (ended, throughSeq) => this.unsubscribe(feed, ended, throughSeq),
         onJumped: () => this.options.onDoubt(this, channelId),
+        onPassed: (passed) => this.badge(channelId, passed),
       },
     );
     const place = { subscription, feed, joinedSeq, term };
+    // Opened while the feed was still in the stay before.
+    if (this.opened.get(channelId) === joinedSeq) subscription.open();
     this.places.set(channelId, place);
     feed.subscriptions.add(subscription);
     return place;
@@ -105,10 +127,27 @@ export class Connection {
     return sent;
   }
 
-  /** What comes within a tick travels together. */
-  notify(notice: Notice): void {
-    if (this.notices.push(notice) > 1) return;
-    setImmediate(() => this.outbox.say('notices', this.notices.splice(0)));
+  /** A client that opens and closes, or catches up on bits, for ever starts over now and then. */
+  limitPieces(channelId: string): void {
+    if (this.sentOf(channelId).pieces > sentPiecesMax) this.close('out-of-step');
+  }
+
+  /** A channel goes on, and its events are not sent. */
+  badge(channelId: string, passed: Passed): void {
+    this.badges.put(channelId, passed);
+  }
+
+  /** From now on the events of a channel are sent; the last badge says from where on. */
+  openChannel({ subscription }: Place, joinedSeq: number): void {
+    this.opened.set(subscription.channelId, joinedSeq);
+    this.badges.sayNow(subscription.channelId);
+    subscription.open();
+  }
+
+  closeChannel({ subscription, feed }: Place): void {
+    this.opened.delete(subscription.channelId);
+    subscription.close(feed.position);
+    this.limitPieces(subscription.channelId);
   }
 
   /** Says why, and ends the connection. */
@@ -136,6 +175,7 @@ export class Connection {
       this.options.onUnsubscribed(feed);
     }
     this.places.clear();
+    this.badges.stop();
     this.outbox.stop();
   }
 
@@ -145,6 +185,7 @@ export class Connection {
     feed.subscriptions.delete(ended);
     if (place?.subscription !== ended) return;
     this.places.delete(channelId);
+    this.badges.drop(channelId);
     this.noteFormer(channelId, { term: place.term, leftSeq });
     this.options.onUnsubscribed(feed);
     this.options.onDoubt(this, channelId);

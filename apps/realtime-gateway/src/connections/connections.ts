@@ -72,7 +72,7 @@ export class Connections {
     if (said.type === 'membership') return this.onMembership(userId, said.channelId);
     const { except, ...notice } = said;
     for (const connection of this.byUser.get(userId) ?? []) {
-      if (connection.id !== except) connection.notify(notice);
+      if (connection.id !== except) connection.outbox.notify(notice);
     }
   }
 }

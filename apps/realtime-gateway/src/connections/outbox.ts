@@ -1,4 +1,4 @@
-import type { ClosingCode, ServerToClientEvents } from '@tidemark/contracts';
+import type { ClosingCode, Notice, ServerToClientEvents } from '@tidemark/contracts';
 import type { FeedEvent } from '../feeds/feed-event.js';
 import type { UserProfiles } from '../users/user-profiles.js';
 import { Batch } from './batch.js';
@@ -29,6 +29,7 @@ export interface OutboxOptions {
 export class Outbox {
   private parts: (Batch | (() => void))[] = [];
   private readonly introduced = new Set<string>();
+  private notices: Notice[] = [];
   private waitingEvents = 0;
   private waitingChars = 0;
   private waitsForProfiles = false;
@@ -57,6 +58,20 @@ export class Outbox {
     ...payload: Parameters<ServerToClientEvents[Event]>
   ): void {
     this.then(() => this.options.socket.emit(event, ...payload));
+  }
+
+  /** What comes within a tick travels together. */
+  notify(notice: Notice): void {
+    if (this.notices.push(notice) > 1) return;
+    setImmediate(() => this.sayNotices(this.notices.splice(0)));
+  }
+
+  /** At once: nothing that is appended later overtakes them. */
+  sayNotices(notices: Notice[]): void {
+    this.then(() => {
+      this.options.socket.emit('notices', notices);
+      if (this.options.wire.open && !this.options.wire.hasRoom) this.fail('too-slow');
+    });
   }
 
   /** Resolves when all that is here now has been handed to the connection. */

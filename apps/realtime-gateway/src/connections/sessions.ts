@@ -1,8 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Drain, LOG, Metrics, type Log } from '@tidemark/runtime';
 import { Feeds } from '../feeds/feeds.js';
+import { Heads } from '../feeds/heads.js';
 import { Arrivals } from '../memberships/arrivals.js';
 import { MembershipChanges } from '../memberships/membership-changes.js';
+import { Presence } from '../presence/presence.js';
 import { ReadReports } from '../read-reports/read-reports.js';
 import type { Admission } from '../requests/handshakes.js';
 import { UserProfiles } from '../users/user-profiles.js';
@@ -33,8 +35,10 @@ export class Sessions {
     private readonly arrivals: Arrivals,
     private readonly memberships: MembershipChanges,
     private readonly feeds: Feeds,
+    private readonly heads: Heads,
     private readonly reads: ReadReports,
     private readonly profiles: UserProfiles,
+    private readonly presence: Presence,
     private readonly ticks: Ticks,
     private readonly wheel: ExpiryWheel,
     @Inject(LOG) private readonly log: Log,
@@ -56,14 +60,15 @@ export class Sessions {
 
   begin(socket: GatewaySocket): void {
     const held = socket.data as Held;
-    const { identity, resume } = held.admission!;
-    const connection = new Connection(socket, identity.userId, {
+    const { identity, passive, resume } = held.admission!;
+    const connection = new Connection(socket, identity.userId, passive, {
       ticks: this.ticks,
       profiles: this.profiles,
       onDelivered: (events) => this.countDelivered(events),
       onClosing: (code) => code === 'too-slow' && this.slowSockets.inc(),
       onDoubt: (doubtful, channelId) => this.memberships.look(doubtful, channelId),
       onUnsubscribed: (feed) => this.feeds.closeIfUnused(feed),
+      lookUp: (channelIds) => this.heads.withOrdinals(channelIds),
     });
     held.connection = connection;
     held.admission = undefined;
@@ -82,6 +87,7 @@ export class Sessions {
     this.cancelExpiry.get(connection)?.();
     connection.forget();
     this.connections.remove(connection);
+    this.presence.leave(connection);
     // Who leaves the namespace has nothing left to do on the connection below it.
     socket.conn.close();
   }

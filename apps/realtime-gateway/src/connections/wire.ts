@@ -44,6 +44,11 @@ export class Wire {
     return this.hasRoom;
   }
 
+  /** The client has taken all that it was sent. */
+  get idle(): boolean {
+    return this.engine.writeBuffer.length === 0;
+  }
+
   get hasRoom(): boolean {
     const { length } = this.engine.writeBuffer;
     return length === 0 || (length <= waitingPacketsMax && this.waitingBytes <= waitingBytesMax);

@@ -59,7 +59,7 @@ export class ChannelFeed {
     this.advance();
   }
 
-  hear(publication: Publication): void {
+  hear(publication: Exclude<Publication, { typing: string }>): void {
     if ('headSeq' in publication) {
       this.target = Math.max(this.target, publication.headSeq);
     } else {
@@ -107,10 +107,9 @@ export class ChannelFeed {
   }
 
   private endFor({ seq, moved }: FeedEvent): void {
-    const gone = new Set(moved);
     for (const subscription of [...this.subscriptions]) {
       // One that begins above is of a later stay.
-      if (gone.has(subscription.userId) && subscription.liveFrom <= seq) subscription.end(seq);
+      if (moved.has(subscription.userId) && subscription.liveFrom <= seq) subscription.end(seq);
     }
   }
 

@@ -7,18 +7,19 @@ const introducedMembersMax = 100;
 export interface FeedEvent {
   seq: number;
   type: Envelope['type'];
+  ordinal: number;
   /** The envelope as JSON. */
   json: string;
   /** Who joined or left. */
-  moved: readonly string[];
+  moved: ReadonlySet<string>;
   /** Whom a client wants to know by name to show it; a message's author travels in the message. */
   speaksOf: readonly string[];
 }
 
 export function feedEventOf(envelope: Envelope, json = JSON.stringify(envelope)): FeedEvent {
-  const { seq, type } = envelope;
+  const { seq, type, ordinal } = envelope;
   const moved = 'userIds' in envelope.payload ? envelope.payload.userIds : [];
-  return { seq, type, json, moved, speaksOf: spokenOf(envelope, moved) };
+  return { seq, type, ordinal, json, moved: new Set(moved), speaksOf: spokenOf(envelope, moved) };
 }
 
 function spokenOf({ actorId, payload }: Envelope, moved: readonly string[]): readonly string[] {
@@ -29,15 +30,17 @@ function spokenOf({ actorId, payload }: Envelope, moved: readonly string[]): rea
 }
 
 /**
- * What comes on a channel's topic: a contiguous run of its log, or how far the log goes by now (a load raised the
- * head without the events).
+ * What comes on a channel's topic: a contiguous run of its log, how far the log goes by now (a load raised the
+ * head without the events), or who is writing.
  */
-export type Publication = { events: FeedEvent[] } | { headSeq: number };
+export type Publication = { events: FeedEvent[] } | { headSeq: number } | { typing: string };
 
 export function readPublication(message: string): Publication {
-  const said = JSON.parse(message) as Envelope[] | { head: number };
+  const said = JSON.parse(message) as Envelope[] | { head: number } | { typing: string };
   if (!Array.isArray(said)) {
-    if (!Number.isSafeInteger(said.head)) throw new Error('This is neither events nor a head');
+    if ('typing' in said && typeof said.typing === 'string') return said;
+    if (!('head' in said && Number.isSafeInteger(said.head)))
+      throw new Error('This is neither events nor a head, nor typing');
     return { headSeq: said.head };
   }
   // The usual run is one event: its JSON is what is between the brackets.

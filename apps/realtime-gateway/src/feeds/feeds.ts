@@ -16,6 +16,7 @@ const resyncChannelsMax = 1_000;
 export class Feeds {
   private readonly feeds = new Map<string, ChannelFeed>();
   private readonly holesFilled;
+  private onTyping: (feed: ChannelFeed, userId: string) => void = () => undefined;
 
   constructor(
     private readonly topics: Topics,
@@ -53,6 +54,11 @@ export class Feeds {
         this.closeIfUnused(feed);
       }
     }
+  }
+
+  /** Somebody is told who is writing where. */
+  whenTyping(listener: (feed: ChannelFeed, userId: string) => void): void {
+    this.onTyping = listener;
   }
 
   find(channelId: string): ChannelFeed | undefined {
@@ -101,7 +107,11 @@ export class Feeds {
   }
 
   private topicOf(channelId: string, feed: ChannelFeed) {
-    const listener = (message: string) => feed.hear(readPublication(message));
+    const listener = (message: string) => {
+      const said = readPublication(message);
+      if ('typing' in said) this.onTyping(feed, said.typing);
+      else feed.hear(said);
+    };
     return { topic: this.keys.eventsTopic(channelId), listener };
   }
 }

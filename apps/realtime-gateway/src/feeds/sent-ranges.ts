@@ -8,6 +8,10 @@ export interface Stretch {
 export class SentRanges {
   private stretches: Stretch[] = [];
 
+  get pieces(): number {
+    return this.stretches.length;
+  }
+
   add(from: number, to: number): void {
     if (from > to) return;
     const apart: Stretch[] = [];

@@ -6,6 +6,7 @@ import type { Connection, FormerStay, Place } from '../connections/connection.js
 import { Connections } from '../connections/connections.js';
 import { Feeds } from '../feeds/feeds.js';
 import { LogHistory } from '../history/log-history.js';
+import { Presence } from '../presence/presence.js';
 import { MembershipsStore } from './memberships.store.js';
 
 /** Puts connections into the channels of their users: when they connect, and when memberships change. */
@@ -17,6 +18,7 @@ export class Arrivals {
     private readonly memberships: MembershipsStore,
     private readonly catchUp: CatchUp,
     private readonly history: LogHistory,
+    private readonly presence: Presence,
   ) {}
 
   /** From nothing to live. What `resume` asked for goes out first, then `ready`, then what has come since. */
@@ -50,6 +52,7 @@ export class Arrivals {
     }
     connection.outbox.say('ready', { userId: connection.userId, logEpoch, heads, ...caughtUp });
     for (const { subscription } of places) subscription.release();
+    this.presence.welcome(connection);
   }
 
   /** Does what a membership, as it stands now, asks for. */
@@ -69,6 +72,18 @@ export class Arrivals {
     connection.place(channelId)?.subscription.release();
   }
 
+  /** Where a connection is in a channel, after all that is known of it was done. Null: the user is no member. */
+  async placeIn(
+    connection: Connection,
+    channelId: string,
+  ): Promise<{ place: Place; joinedSeq: number } | null> {
+    const membership = await this.memberships.find(channelId, connection.userId);
+    if (!membership || membership.leftSeq !== null) return null;
+    await this.settle(connection, membership);
+    const place = connection.place(channelId);
+    return place ? { place, joinedSeq: membership.joinedSeq } : null;
+  }
+
   /** A channel gained while connected: from the user's own `member.joined` on, in order. */
   private async enterLate(connection: Connection, membership: MembershipRow): Promise<void> {
     const { channelId, userId } = membership;
@@ -80,6 +95,7 @@ export class Arrivals {
     this.adjust(place, now);
     await this.sendStays(connection, now, former, place.subscription.liveFrom - 1);
     place.subscription.release();
+    this.presence.welcome(connection);
   }
 
   /** A channel that was gained and lost again before it could be entered. */
@@ -98,6 +114,7 @@ export class Arrivals {
     former: FormerStay,
     throughSeq: number,
   ): Promise<void> {
+    if (connection.passive) return this.sendMoves(connection, channelId, { joinedSeq, leftSeq }, throughSeq);
     const stays = [{ from: joinedSeq, to: Math.min(leftSeq ?? Infinity, throughSeq) }];
     // Each joining raises the term by one: by more, and there may have been a stay of which nothing was heard.
     if (term > former.term + 1) {
@@ -109,6 +126,21 @@ export class Arrivals {
       connection.outbox.say('refetch', { channelIds: [channelId], reason: 'too-far-behind' });
       return;
     }
+  }
+
+  /** A passive connection gets the user's own joining and leaving, and a badge for the rest. */
+  private async sendMoves(
+    connection: Connection,
+    channelId: string,
+    { joinedSeq, leftSeq }: { joinedSeq: number; leftSeq: number | null },
+    throughSeq: number,
+  ): Promise<void> {
+    let said = true;
+    for (const seq of [joinedSeq, leftSeq ?? Infinity]) {
+      if (seq <= throughSeq) said = await this.catchUp.sendMissing(connection, channelId, seq, seq);
+    }
+    if (leftSeq === null && (throughSeq > joinedSeq || !said))
+      connection.badge(channelId, { seq: throughSeq, ordinal: null });
   }
 
   private enter(connection: Connection, memberships: readonly MembershipRow[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { LogStore, type MembershipRow } from '@tidemark/channel-log';
 import { Database } from '@tidemark/database';
+import { ProblemError } from '@tidemark/runtime';
 import type { Stretch } from '../feeds/sent-ranges.js';
 
 /** Who is in which channel, since and until which seq. From the primary: a replica may not know yet. */
@@ -17,6 +18,17 @@ export class MembershipsStore {
   async ofUser(userId: string): Promise<Map<string, MembershipRow>> {
     const rows = await this.log.memberships({ userId });
     return new Map(rows.map((membership) => [membership.channelId, membership]));
+  }
+
+  /** What who is not in a channel is told of it. */
+  async refusal(channelId: string): Promise<ProblemError> {
+    const { rows } = await this.database.query<{ visibility: 'public' | 'private' }>(
+      'SELECT visibility FROM channels WHERE id = $1',
+      [channelId],
+    );
+    return rows[0]?.visibility === 'public'
+      ? new ProblemError('forbidden', 'Join the channel first.')
+      : new ProblemError('not-found', 'There is no such channel.');
   }
 
   ofUsers(userIds: readonly string[]): Promise<Map<string, MembershipRow[]>> {

@@ -13,6 +13,7 @@ import { LogHistory } from '../history/log-history.js';
 
 export interface Admission {
   identity: Identity;
+  passive: boolean;
   resume: Handshake['resume'];
 }
 
@@ -37,10 +38,10 @@ export class Handshakes {
       }
       throw invalidRequest(parsed.error);
     }
-    const { token, resume } = parsed.data;
+    const { token, passive, resume } = parsed.data;
     const identity = await this.authenticator.authenticate(token);
     // Without PostgreSQL a connection would begin only to end: better said here, with when to come again.
     await this.history.current();
-    return { identity, resume };
+    return { identity, passive, resume };
   }
 }

@@ -103,6 +103,12 @@ export class Writer {
       const { seq: headSeq, ordinal } = rows[0]!;
       await client.query(change, [channelId, userIds, headSeq]);
       await client.query(
+        `UPDATE channels SET member_count =
+                (SELECT count(*) FROM channel_members WHERE channel_id = $1 AND left_seq IS NULL)
+          WHERE id = $1`,
+        [channelId],
+      );
+      await client.query(
         `INSERT INTO channel_events (channel_id, seq, ordinal, type, actor_id, at, user_ids)
          VALUES ($1, $2, $3, $4, $5, now(), $6)`,
         [channelId, headSeq, ordinal, type, userIds[0], userIds],
