@@ -24,4 +24,5 @@ export const migrations = [
   sqlMigration('Tables1763769600000', '0001-tables.sql'),
   sqlMigration('AppendMessages1763769600001', '0002-append-messages.sql'),
   sqlMigration('Unread1763769600002', '0003-unread.sql'),
+  sqlMigration('CountedCursor1763769600005', '0006-counted-cursor.sql'),
 ];

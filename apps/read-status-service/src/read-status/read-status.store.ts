@@ -24,8 +24,7 @@ export class ReadStatusStore {
    * undo it. Clamped to the head. null: not a member.
    */
   async markUnread(
-    channelId: string,
-    userId: string,
+    { channelId, userId }: Membership,
     fromSeq: number,
   ): Promise<{ term: number; cursor: number } | null> {
     const { rows } = await this.database.query<{ term: number; cursor: string }>(

@@ -23,7 +23,7 @@ interface Replica {
   runtime: Runtime;
 }
 
-describe.each(['watermark', 'write-behind'] as const)('read status under %s', (strategy) => {
+describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)('read status under %s', (strategy) => {
   const database = useDatabase();
   const redis = useRedis();
   let replicas: Replica[] = [];
