@@ -111,11 +111,9 @@ export class CursorCache {
     await Promise.all(
       [...byShard].flatMap(([shardName, ofShard]) =>
         chunks(ofShard, takenOverMax).map((some) => {
-          const entries = some.map(
-            ({ userId, channelId, term, cursor }): CursorEntry => ({
-              ...{ userId, channelId, verb: 'set', term, cursor, counters: 'uncounted' },
-            }),
-          );
+          const entries = some.map(({ userId, channelId, term, cursor }): CursorEntry => ({
+            ...{ userId, channelId, verb: 'set', term, cursor, counters: 'uncounted' },
+          }));
           return this.log.withEpoch((client) =>
             mergeCursors(client, this.keys, shardName, entries, { flushed: false }),
           );

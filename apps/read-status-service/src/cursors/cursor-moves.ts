@@ -49,8 +49,7 @@ export class CursorMoves {
       // Dirty first: if this process dies after the commit, the flush finds that PostgreSQL is ahead and says so to Redis.
       { ...member, verb: 'touch', cursor: 0, counters: 'none' },
     ]);
-    const raised =
-      touched?.outcome === 'not-member' ? null : await this.store.markUnread(member, fromSeq);
+    const raised = touched?.outcome === 'not-member' ? null : await this.store.markUnread(member, fromSeq);
     if (!raised) return null;
     const target = { ...member, cursor: raised.cursor };
     let merged: MergedCursor | undefined;

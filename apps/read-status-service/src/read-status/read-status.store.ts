@@ -21,14 +21,15 @@ export class ReadStatusStore {
 
   /**
    * Moves a member's cursor back (or wherever it is told) and raises the term, so that no report made before can
-   * undo it. Clamped to the head. null: not a member.
+   * undo it. Clamped to the head. What was counted at the old cursor is void: a flush brings the new count, though it
+   * counts no further. null: not a member.
    */
   async markUnread(
     { channelId, userId }: Membership,
     fromSeq: number,
   ): Promise<{ term: number; cursor: number } | null> {
     const { rows } = await this.database.query<{ term: number; cursor: string }>(
-      `UPDATE channel_members m SET term = m.term + 1, cursor_seq = least($3::bigint - 1, c.head_seq)
+      `UPDATE channel_members m SET term = m.term + 1, cursor_seq = least($3::bigint - 1, c.head_seq), counted_seq = 0
          FROM channels c
         WHERE c.id = $1 AND m.channel_id = $1 AND m.user_id = $2 AND m.left_seq IS NULL
         RETURNING m.term, m.cursor_seq AS cursor`,

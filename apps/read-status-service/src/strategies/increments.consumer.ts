@@ -46,7 +46,10 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
     @Inject(ReadStatusStrategy) private readonly strategy: ReadStatusStrategy,
     @Inject(ReadStatusStore) private readonly store: ReadStatusStore,
   ) {
-    this.increments = metrics.counter('counter_increments_total', 'Unread counters counted up, one by one; under sync-db the rows written.');
+    this.increments = metrics.counter(
+      'counter_increments_total',
+      'Unread counters counted up, one by one; under sync-db the rows written.',
+    );
     drain.onDrain('increments', () => this.stop(), 'finish');
   }
 
@@ -110,7 +113,8 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
         });
     }
     for (const channelRuns of runs.values()) for (const run of channelRuns) await this.count(strategy, run);
-    for (const channelId of recounts) await strategy.recount(channelId, await this.store.memberIds(channelId));
+    for (const channelId of recounts)
+      await strategy.recount(channelId, await this.store.memberIds(channelId));
     await this.redis.client.xdel(stream, ...entries.map(([id]) => id));
     return entries.length;
   }

@@ -5,7 +5,13 @@ import { chunks, UnreadCounter, type ExactCount } from '../counts/unread-counter
 import { CursorCache } from '../cursors/cursor-cache.js';
 import { CursorMoves } from '../cursors/cursor-moves.js';
 import type { Membership } from '../read-status/read-status.store.js';
-import { CountingStrategy, type OwnedCursor, type Read, type Run, type Standing } from './read-status-strategy.js';
+import {
+  CountingStrategy,
+  type OwnedCursor,
+  type Read,
+  type Run,
+  type Standing,
+} from './read-status-strategy.js';
 
 const recountMembersMax = 500;
 const recountsMax = 20;

@@ -4,7 +4,13 @@ import { forgetCounters, forgetMembersMax, groupByShard, Keys, setCounters } fro
 import { chunks, UnreadCounter, type ExactCount } from '../counts/unread-counter.js';
 import { CursorCache } from '../cursors/cursor-cache.js';
 import type { Membership } from '../read-status/read-status.store.js';
-import { CountingStrategy, type OwnedCursor, type Read, type Run, type Standing } from './read-status-strategy.js';
+import {
+  CountingStrategy,
+  type OwnedCursor,
+  type Read,
+  type Run,
+  type Standing,
+} from './read-status-strategy.js';
 import { memberKey, SyncDbStore, type MemberRow } from './sync-db.store.js';
 
 const membersPerUpdateMax = 1_000;
