@@ -1,7 +1,16 @@
 import { Module } from '@nestjs/common';
 import { Database, UsersStore } from '@tidemark/database';
 import { Keys, RedisConnection } from '@tidemark/redis';
-import { CONFIG, Drain, Health, IdentityStore, LOG, type Config, type Log } from '@tidemark/runtime';
+import {
+  CONFIG,
+  Drain,
+  Health,
+  IdentityStore,
+  keptUnder,
+  LOG,
+  type Config,
+  type Log,
+} from '@tidemark/runtime';
 import { CacheEpochs } from './cache-epochs.js';
 import { ChannelLog } from './channel-log.js';
 import { LogStore } from './log.store.js';
@@ -59,7 +68,8 @@ import { LogStore } from './log.store.js';
       ) =>
         new ChannelLog({
           ...{ database, redis, keys, epochs },
-          countsByMember: config.readStatusStrategy === 'write-behind',
+          countsByMember: keptUnder[config.readStatusStrategy].counters,
+          flushed: keptUnder[config.readStatusStrategy].stored === 'by-flush',
         }),
     },
   ],

@@ -36,6 +36,8 @@ export interface ChannelLogOptions {
   epochs: CacheEpochs;
   /** Whether the strategy keeps a counter per member, and so needs the applied runs in a stream. */
   countsByMember: boolean;
+  /** Whether a flush brings those counters to PostgreSQL; left out: yes. */
+  flushed?: boolean;
 }
 
 /** The channel does not exist. */
@@ -229,7 +231,7 @@ export class ChannelLog {
    * needs nothing, but a load under way must begin again; the script sees to both.
    */
   async settleMembers(rows: readonly LogRow[]): Promise<void> {
-    const { keys, countsByMember } = this.options;
+    const { keys, countsByMember, flushed = true } = this.options;
     const counters = countsByMember ? 'uncounted' : 'none';
     const moved = new Map<string, Set<string>>();
     for (const { channelId, userIds } of rows) {
@@ -251,7 +253,9 @@ export class ChannelLog {
       [...byShard].map(async ([shardName, ofShard]) => {
         for (let from = 0; from < ofShard.length; from += mergeEntriesMax) {
           const chunk = ofShard.slice(from, from + mergeEntriesMax);
-          const merged = await this.withEpoch((client) => mergeCursors(client, keys, shardName, chunk));
+          const merged = await this.withEpoch((client) =>
+            mergeCursors(client, keys, shardName, chunk, { flushed }),
+          );
           await this.announceMoved(chunk.filter((_, i) => merged[i]?.outcome === 'moved'));
         }
       }),

@@ -41,6 +41,7 @@ export class ChannelMemberEntity {
   @Column('integer', { name: 'unread_count' }) unreadCount: number;
   @Column('integer', { name: 'mention_count' }) mentionCount: number;
   @Column('bigint', { name: 'counted_seq' }) countedSeq: string;
+  @Column('bigint', { name: 'counted_cursor' }) countedCursor: string;
   @Column('boolean') muted: boolean;
   @Column('boolean') receipts: boolean;
 }

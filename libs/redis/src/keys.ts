@@ -50,12 +50,12 @@ export class Keys {
   /** string: which read-status-service counts from the stream at the moment. */
   streamLease = (channelShardName: string): string => `{${channelShardName}}:stream-lease`;
 
-  /** string: the cache epochs under which every counter that PostgreSQL lacks was counted (write-behind). */
+  /** string: the strategy and the cache epochs under which every counter that PostgreSQL lacks was counted. */
   readonly countedUnder = '{c0}:counted-under';
 
   /** hash: channelId -> packed term, cursor, last read; field 0 says that all of the user's are loaded. */
   cursors = (userId: string): string => `{${this.userShardName(userId)}}:cursors:${userId}`;
-  /** hash: channelId -> packed unread, mentions, counted-through seq (write-behind). */
+  /** hash: channelId -> packed unread, mentions, counted-through seq (not under watermark). */
   counters = (userId: string): string => `{${this.userShardName(userId)}}:counters:${userId}`;
   /** string: nonce of a load under way; gone when something changed meanwhile. */
   loading = (userId: string): string => `{${this.userShardName(userId)}}:loading:${userId}`;

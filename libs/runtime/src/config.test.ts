@@ -75,11 +75,6 @@ describe('loadConfig', () => {
     ['an unknown log level', { LOG_LEVEL: 'loud' }, /^LOG_LEVEL /],
     ['an origin with a path', { ORIGINS: 'https://chat.example/app' }, /^ORIGINS must be origins/],
     [
-      'a strategy that comes later',
-      { READ_STATUS_STRATEGY: 'sync-db' },
-      /^READ_STATUS_STRATEGY "sync-db" is not there yet; use/,
-    ],
-    [
       'an acknowledgement that comes later',
       { READ_ACK: 'database' },
       /^READ_ACK "database" is not there yet/,
@@ -92,7 +87,7 @@ describe('loadConfig', () => {
     [
       'an unknown strategy',
       { READ_STATUS_STRATEGY: 'magic' },
-      /^READ_STATUS_STRATEGY must be watermark or write-behind$/,
+      /^READ_STATUS_STRATEGY must be watermark or write-behind or sync-db or redis-only$/,
     ],
     ['no way to check a token', { JWT_SECRET: undefined }, /^JWT_SECRET is required \(or JWKS_URL\)$/],
     [

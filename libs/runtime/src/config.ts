@@ -66,6 +66,25 @@ const origin = z.string().refine(
 
 const databaseUrl = url('postgres', 'postgresql');
 
+const readStatusStrategies = ['watermark', 'write-behind', 'sync-db', 'redis-only'] as const;
+export type ReadStatusStrategyName = (typeof readStatusStrategies)[number];
+
+/** What each strategy keeps, for those that write beside the service that counts. */
+export const keptUnder: Record<
+  ReadStatusStrategyName,
+  {
+    /** A counter for every member. */
+    counters: boolean;
+    /** How what Redis holds of a member reaches PostgreSQL: in a flush, before Redis has it, or not at all. */
+    stored: 'by-flush' | 'first' | 'never';
+  }
+> = {
+  watermark: { counters: false, stored: 'by-flush' },
+  'write-behind': { counters: true, stored: 'by-flush' },
+  'sync-db': { counters: true, stored: 'first' },
+  'redis-only': { counters: true, stored: 'never' },
+};
+
 const environment = z
   .object({
     NODE_ENV: choice(['production', 'development', 'test']),
@@ -80,7 +99,7 @@ const environment = z
     JWT_SECRET: z.string().optional(),
     JWKS_URL: url('https', 'http').optional(),
     JWT_AUDIENCE: z.string().max(255).optional(),
-    READ_STATUS_STRATEGY: choice(['watermark', 'write-behind'], ['sync-db', 'redis-only']),
+    READ_STATUS_STRATEGY: choice(readStatusStrategies),
     READ_ACK: choice(['cache'], ['database']),
     DELIVERY_PATTERN: choice(['full-payload'], ['id-only', 'cache-first']),
     READ_ROUTING: choice(['token'], ['any-replica', 'recent-window', 'cache-first', 'primary']),
@@ -133,7 +152,7 @@ export interface Config {
   jwtSecret: string | null;
   jwksUrl: string | null;
   jwtAudience: string | null;
-  readStatusStrategy: 'watermark' | 'write-behind';
+  readStatusStrategy: ReadStatusStrategyName;
   readAck: 'cache';
   deliveryPattern: 'full-payload';
   readRouting: 'token';

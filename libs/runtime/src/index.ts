@@ -6,10 +6,12 @@ export { TokenVerifier } from './auth/token-verifier.js';
 export {
   ConfigError,
   isOriginAllowed,
+  keptUnder,
   loadConfig,
   loadConfigOrExit,
   loadDatabaseUrlOrExit,
   type Config,
+  type ReadStatusStrategyName,
   type RedisAddress,
   type ServiceName,
 } from './config.js';

@@ -10,8 +10,21 @@ export {
 } from './factories.js';
 export { useDatabase, type TestDatabase } from './use-database.js';
 export { useRedis, type TestRedis } from './use-redis.js';
-export { checkAnswer, compareAtRest, type CompareOptions, type Comparison } from './oracle/compare.js';
-export { CursorLedger, type ExpectedCursor, type Membership, type Version } from './oracle/cursor-ledger.js';
+export {
+  checkAnswer,
+  compareAtRest,
+  strategies,
+  type CompareOptions,
+  type Comparison,
+  type Strategy,
+} from './oracle/compare.js';
+export {
+  CursorLedger,
+  isBelow,
+  type ExpectedCursor,
+  type Membership,
+  type Version,
+} from './oracle/cursor-ledger.js';
 export { membersIn, showDifferences, type Difference, type DifferenceKind } from './oracle/difference.js';
 export { storedMembers, type StoredMember } from './oracle/held.js';
 export { LogReplay, type LogFact } from './oracle/log-replay.js';

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { isFlawless, runReplay, showReport, type Fault, type Strategy } from '@tidemark/replay';
+import { isFlawless, runReplay, showReport, type Fault } from '@tidemark/replay';
+import { strategies as allStrategies, type Strategy } from '@tidemark/testing';
 import { checkConformance, startConformanceStack } from './conformance/conformance.js';
 
 /**
@@ -15,7 +16,7 @@ const { values } = parseArgs({
     histories: { type: 'string', default: '10000' },
     logs: { type: 'string', default: '../shared/data/ubuntu-irc' },
     folders: { type: 'string', default: 'dev,test,new-domains' },
-    strategies: { type: 'string', default: 'watermark,write-behind' },
+    strategies: { type: 'string', default: allStrategies.join(',') },
     faults: { type: 'string', default: 'none,redis,sync-worker,gateway,message-api' },
     'skip-histories': { type: 'boolean', default: false },
   },

@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util';
 import { serviceNames, type ServiceName } from '@tidemark/contracts';
+import { strategies, type Strategy } from '@tidemark/testing';
 import { faults, type Fault } from './faults.js';
 import { unevenInstances, type ReplayOptions } from './run.js';
 
 export const USAGE = `npm run replay -- <folder> [options]
-  --strategy watermark|write-behind   how counts come about (watermark)
+  --strategy watermark|write-behind|sync-db|redis-only   how counts come about (watermark)
   --instances message-api=3,...       processes of each service (3 message-api, 2 gateways, 2 read-status, 1 worker)
   --speed 50|max                      messages a second (max)
   --clients 100                       connected sockets
@@ -26,7 +27,7 @@ export function parseArguments(typed: string[]): ReplayOptions | null {
   return {
     folder,
     ...(strategy !== undefined && {
-      strategy: oneOf('--strategy', strategy, ['watermark', 'write-behind'] as const),
+      strategy: oneOf<Strategy>('--strategy', strategy, strategies),
     }),
     ...(fault !== undefined && { fault: oneOf<Fault>('--fault', fault, faults) }),
     ...(speed !== undefined && { speed: speed === 'max' ? speed : whole('--speed', speed, 1) }),

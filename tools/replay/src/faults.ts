@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Keys } from '@tidemark/redis';
 import type { Stack } from '@tidemark/stack';
-import { storedMembers, type CursorLedger } from '@tidemark/testing';
+import { storedMembers, type CursorLedger, type Strategy } from '@tidemark/testing';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import type { Api } from './api.js';
@@ -11,6 +11,7 @@ export const faults = ['none', 'redis', 'sync-worker', 'gateway', 'message-api']
 export type Fault = (typeof faults)[number];
 
 export interface FaultContext {
+  strategy: Strategy;
   stack: Stack;
   database: pg.Pool;
   redis: Redis;
@@ -35,13 +36,14 @@ const UNAPPLIED_MIN = 10;
 export const breakThings: Record<Fault, (context: FaultContext) => Promise<void>> = {
   none: async () => {},
   redis: killRedis,
-  'sync-worker': killWorkerInFlush,
+  'sync-worker': killWorker,
   gateway: killGateway,
   'message-api': killBetweenCommitAndApply,
 };
 
 /** kill -9 of a Redis that keeps nothing; it comes back empty. */
 async function killRedis({
+  strategy,
   stack,
   database,
   ledger,
@@ -57,9 +59,23 @@ async function killRedis({
   onProgress('Redis is killed');
   // What was acknowledged before is heard by now; nothing can be acknowledged until it is back.
   await delay(REDIS_AWAY_MS);
-  ledger.afterLoss(await storedMembers(database));
+  // Under sync-db nothing that was acknowledged may be lost; under redis-only PostgreSQL has joins and mark-unreads.
+  if (strategy !== 'sync-db') ledger.afterLoss(await storedMembers(database));
   await redis.start();
   onProgress('Redis is back, and empty');
+}
+
+/** kill -9, in a flush where the strategy has any. */
+async function killWorker(context: FaultContext): Promise<void> {
+  const { strategy, stack, measures, lastReads, onProgress } = context;
+  if (strategy === 'watermark' || strategy === 'write-behind') return killWorkerInFlush(context);
+  const [worker] = stack.services['sync-worker'];
+  await lastReads();
+  await measures.beforeWorkerIsGone();
+  await worker!.kill();
+  onProgress('sync-worker is killed');
+  await worker!.started();
+  onProgress('sync-worker is back');
 }
 
 /** kill -9 while the flush waits in PostgreSQL for a lock that we hold. */

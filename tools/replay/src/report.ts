@@ -1,7 +1,6 @@
 import type { ServiceName } from '@tidemark/contracts';
+import type { Strategy } from '@tidemark/testing';
 import type { Fault } from './faults.js';
-
-export type Strategy = 'watermark' | 'write-behind';
 
 export interface ReplayReport {
   folder: string;
@@ -20,7 +19,7 @@ export interface ReplayReport {
   sendToReceivedMs: { p50: number | null; p99: number | null; samples: number };
   /** One for each member whose count a message changed, and one for each read. */
   logicalUpdates: number;
-  /** What of it was written to Redis. */
+  /** What of it was written one by one: to Redis, under sync-db to PostgreSQL. */
   physicalUpdates: number;
   redisCallsPerMessage: number;
   scriptCallsPerMessage: number;

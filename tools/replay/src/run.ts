@@ -6,7 +6,7 @@ import type { ServiceName } from '@tidemark/contracts';
 import { Database } from '@tidemark/database';
 import { Keys } from '@tidemark/redis';
 import { startStack, type Stack } from '@tidemark/stack';
-import { CursorLedger, waitForRest } from '@tidemark/testing';
+import { CursorLedger, waitForRest, type Strategy } from '@tidemark/testing';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { Answers } from './answers.js';
@@ -20,7 +20,7 @@ import { writeScript, type Script } from './logs/script.js';
 import { Measures } from './measures.js';
 import { Quantiles } from './quantiles.js';
 import { Random } from './random.js';
-import { isFlawless, type ReplayReport, type Strategy } from './report.js';
+import { isFlawless, type ReplayReport } from './report.js';
 import { noTally, type RunState } from './run-state.js';
 import { judge } from './verdict.js';
 
@@ -166,7 +166,7 @@ async function perform(run: Performance): Promise<ReplayReport> {
     onSent: () => {
       if (state.tally.sent < breakAt || broken.length > 0) return;
       const breaking = breakThings[fault]({
-        ...{ stack, database, redis, keys, api: state.api, ledger: state.ledger },
+        ...{ strategy, stack, database, redis, keys, api: state.api, ledger: state.ledger },
         ...{ measures, lastReads, onProgress },
       });
       breaking.catch(() => undefined); // awaited below
@@ -202,7 +202,7 @@ async function perform(run: Performance): Promise<ReplayReport> {
   const increments = await logicalIncrements(database);
   const byOthers = tally.joins + tally.parts + tally.markUnreads + tally.sendsWithReadTo;
   const rowsByFlush = Math.max(0, measured.memberRowsWritten - byOthers);
-  const physical = strategy === 'write-behind' ? measured.counterIncrements : tally.sent;
+  const physical = strategy === 'watermark' ? tally.sent : measured.counterIncrements;
   return {
     ...{
       folder: run.folder,

@@ -1,9 +1,15 @@
 import type { EventType, Unread } from '@tidemark/contracts';
 import type { Keys, RedisClient } from '@tidemark/redis';
-import { compareAtRest, LogReplay, membersIn, showDifferences, type Difference } from '@tidemark/testing';
+import {
+  compareAtRest,
+  LogReplay,
+  membersIn,
+  showDifferences,
+  type Difference,
+  type Strategy,
+} from '@tidemark/testing';
 import type pg from 'pg';
 import type { Crowd } from './crowd.js';
-import type { Strategy } from './report.js';
 import type { RunState } from './run-state.js';
 
 const NOTES_MAX = 30;

@@ -12,10 +12,15 @@ import {
   type HeldCursor,
   type MergedCursor,
 } from '@tidemark/redis';
-import { ProblemError } from '@tidemark/runtime';
+import { CONFIG, keptUnder, ProblemError, type Config } from '@tidemark/runtime';
+import { chunks } from '../counts/unread-counter.js';
 
 /** A load that was overtaken this often gives up: the caller is told to come back. */
 const loadAttemptsMax = 8;
+/** Under `sync-db` a copy is kept no longer: who dies between a commit and its invalidation leaves an old one. */
+const copyS = 30;
+/** Entries a script call: a millisecond or two of Redis. */
+const takenOverMax = 500;
 /** How long a load may take before its nonce is forgotten and it starts over. */
 const loadingS = 30;
 const usersPerLoadMax = 200;
@@ -27,16 +32,22 @@ export interface UserCursors {
 
 /**
  * Members' read cursors, as Redis holds them. A user's are loaded from PostgreSQL all at once, on first touch;
- * from then on every change goes through Redis, is marked dirty there, and reaches PostgreSQL by the flush.
+ * from then on every change goes through Redis, is marked dirty there, and reaches PostgreSQL by the flush. Under
+ * `redis-only` nothing is marked; under `sync-db` PostgreSQL has every change first, and this is a copy.
  */
 @Injectable()
 export class CursorCache {
+  private readonly stored;
+
   constructor(
+    @Inject(CONFIG) config: Config,
     @Inject(RedisConnection) private readonly redis: RedisConnection,
     @Inject(Keys) private readonly keys: Keys,
     @Inject(ChannelLog) private readonly log: ChannelLog,
     @Inject(LogStore) private readonly store: LogStore,
-  ) {}
+  ) {
+    this.stored = keptUnder[config.readStatusStrategy].stored;
+  }
 
   /** The cursors of each user in the channels asked for, or in all of theirs. Memberships that ended are left out. */
   async read(
@@ -76,7 +87,7 @@ export class CursorCache {
       await Promise.all(
         [...byShard].map(async ([shardName, ofShard]) => {
           const outcomes = await this.log.withEpoch((client) =>
-            mergeCursors(client, this.keys, shardName, ofShard),
+            mergeCursors(client, this.keys, shardName, ofShard, { flushed: this.stored === 'by-flush' }),
           );
           outcomes.forEach((outcome, i) => {
             merged[ofShard[i]!.at] = outcome;
@@ -90,6 +101,25 @@ export class CursorCache {
       left = again.filter(({ at }) => merged[at]?.outcome === 'absent' || attempt < 3);
     }
     return merged;
+  }
+
+  /** Lets the copies follow what PostgreSQL has, and invalidates their counters; who is not loaded needs nothing. */
+  async takeOver(
+    members: readonly { userId: string; channelId: string; term: number; cursor: number }[],
+  ): Promise<void> {
+    const byShard = groupByShard(members, ({ userId }) => this.keys.userShardName(userId));
+    await Promise.all(
+      [...byShard].flatMap(([shardName, ofShard]) =>
+        chunks(ofShard, takenOverMax).map((some) => {
+          const entries = some.map(({ userId, channelId, term, cursor }): CursorEntry => ({
+            ...{ userId, channelId, verb: 'set', term, cursor, counters: 'uncounted' },
+          }));
+          return this.log.withEpoch((client) =>
+            mergeCursors(client, this.keys, shardName, entries, { flushed: false }),
+          );
+        }),
+      ),
+    );
   }
 
   /** A report knows a newer term than Redis: who raised it died before saying so here. PostgreSQL knows. */
@@ -147,6 +177,7 @@ export class CursorCache {
           ...{ userId, nonce: nonces.get(userId) ?? fresh },
           epoch: epochs.get(this.keys.userShardName(userId)) ?? '',
           cursors: memberships.get(userId) ?? [],
+          ...(this.stored === 'first' && { ttlS: copyS }),
         }),
       ),
     );

@@ -1,16 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog, type Consistency } from '@tidemark/channel-log';
 import type { Count, Unread } from '@tidemark/contracts';
-import { Keys, RedisConnection, type MergedCursor } from '@tidemark/redis';
+import { Keys, RedisConnection } from '@tidemark/redis';
 import { LOG, ProblemError, type Log } from '@tidemark/runtime';
 import { chunks, type ExactCount } from '../counts/unread-counter.js';
 import { CursorCache } from '../cursors/cursor-cache.js';
-import { ReadStatusStrategy, type OwnedCursor } from '../strategies/read-status-strategy.js';
+import { ReadStatusStrategy, type OwnedCursor, type Standing } from '../strategies/read-status-strategy.js';
 import { ThreadsService, type ThreadReport } from '../threads/threads.service.js';
 import { ReadStatusStore } from './read-status.store.js';
 
-/** A counter taken at a cursor is out of date as soon as a message comes; this often it is taken again. */
-const recountsMax = 10;
 const readAllChunk = 500;
 
 /** A member says how far they have read. */
@@ -69,27 +67,15 @@ export class ReadStatusService {
   private async advanceChannels(reports: readonly Report[]): Promise<Reported[]> {
     if (reports.length === 0) return [];
     const heads = await this.headsFor(reports);
-    const merged = new Array<MergedCursor | null>(reports.length).fill(null);
     // Clamped rather than refused: after a restore an honest client can be ahead of us, and a cursor past the
     // head would hide every new message.
-    let open = reports.flatMap((report, at) => {
+    const reads = reports.flatMap((report, at) => {
       const head = heads.get(report.channelId);
       return head === undefined ? [] : [{ ...report, at, cursor: Math.min(report.seq ?? head, head) }];
     });
-    for (let attempt = 1; open.length > 0; attempt++) {
-      if (attempt > recountsMax)
-        throw new ProblemError('unavailable', 'Too much changes at once; try again.');
-      const counters = await this.strategy.countersFor(open);
-      const outcomes = await this.cursors.merge(
-        open.map(({ userId, channelId, term, cursor }, i) => ({
-          ...{ userId, channelId, verb: 'read', term, cursor },
-          counters: counters[i] ?? 'none',
-        })),
-      );
-      outcomes.forEach((outcome, i) => (merged[open[i]!.at] = outcome));
-      open = open.filter(({ at }) => merged[at]?.outcome === 'stale');
-    }
-    return this.answer(reports, merged);
+    const standings = new Array<Standing | null>(reports.length).fill(null);
+    (await this.strategy.advance(reads)).forEach((standing, i) => (standings[reads[i]!.at] = standing));
+    return this.answer(standings, reports);
   }
 
   /** Unread from `fromSeq` on, in a thread that is followed from then on. Committed before it is answered. */
@@ -102,20 +88,7 @@ export class ReadStatusService {
 
   /** Unread from `fromSeq` on. Committed before it is answered. */
   async markUnread(userId: string, channelId: string, fromSeq: number): Promise<Count> {
-    const [touched] = await this.cursors.merge([
-      // Dirty first: if this process dies after the commit, the flush finds that PostgreSQL is ahead and says so to Redis.
-      { userId, channelId, verb: 'touch', cursor: 0, counters: 'none' },
-    ]);
-    const raised =
-      touched?.outcome === 'not-member' ? null : await this.store.markUnread(channelId, userId, fromSeq);
-    if (!raised) throw await this.refusal({ userId, channelId });
-    const target = { userId, channelId, cursor: raised.cursor };
-    let merged: MergedCursor | undefined;
-    for (let attempt = 1; attempt <= recountsMax && (!merged || merged.outcome === 'stale'); attempt++) {
-      const [counters = 'none'] = await this.strategy.countersFor([target]);
-      [merged] = await this.cursors.merge([{ ...target, verb: 'set', term: raised.term, counters }]);
-    }
-    const [count] = await this.answer([{ userId, channelId }], [merged ?? null]);
+    const [count] = await this.answer([await this.strategy.markUnread({ userId, channelId }, fromSeq)]);
     return count ?? Promise.reject(await this.refusal({ userId, channelId }));
   }
 
@@ -204,25 +177,17 @@ export class ReadStatusService {
   }
 
   private async answer(
-    reports: readonly Report[],
-    merged: readonly (MergedCursor | null)[],
+    standings: readonly (Standing | null)[],
+    reports: readonly Report[] = [],
   ): Promise<Reported[]> {
-    const owned: (OwnedCursor & { at: number })[] = [];
-    merged.forEach((outcome, at) => {
-      if (!outcome || outcome.outcome === 'not-member') return;
-      const { userId, channelId } = reports[at]!;
-      const { term, cursor, lastReadS } = outcome;
-      owned.push({ userId, channelId, term, cursor, lastReadS, counted: null, at });
-    });
+    const owned = standings.flatMap((standing, at) => (standing ? [{ ...standing, at }] : []));
     const counts = await this.strategy.counts(owned, new Map());
-    const answers = new Array<Reported>(reports.length).fill(null);
+    const answers = new Array<Reported>(standings.length).fill(null);
     owned.forEach((cursor, i) => (answers[cursor.at] = toCount(cursor, counts[i]!)));
     await this.publish(
-      owned.flatMap(({ userId, at }) => {
+      owned.flatMap(({ userId, at, moved }) => {
         const count = answers[at];
-        return count && merged[at]?.outcome === 'moved'
-          ? [{ userId, count, except: reports[at]?.socketId }]
-          : [];
+        return count && moved ? [{ userId, count, except: reports[at]?.socketId }] : [];
       }),
     );
     return answers;

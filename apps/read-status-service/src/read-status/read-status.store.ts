@@ -29,11 +29,11 @@ export class ReadStatusStore {
 
   /**
    * Moves a member's cursor back (or wherever it is told) and raises the term, so that no report made before can
-   * undo it. Clamped to the head; stored counters were of the old cursor. null: not a member.
+   * undo it. Clamped to the head. What was counted at the old cursor is void: a flush brings the new count, though it
+   * counts no further. null: not a member.
    */
   async markUnread(
-    channelId: string,
-    userId: string,
+    { channelId, userId }: Membership,
     fromSeq: number,
   ): Promise<{ term: number; cursor: number } | null> {
     const { rows } = await this.database.query<{ term: number; cursor: string }>(

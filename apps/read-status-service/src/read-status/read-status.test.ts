@@ -1,7 +1,7 @@
 import type { Problem, Unread } from '@tidemark/contracts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ChannelLog } from '@tidemark/channel-log';
-import { Keys, readCursors } from '@tidemark/redis';
+import { Keys, readCursors, type EventFact } from '@tidemark/redis';
 import { createHttpApp, createRuntime, loadConfig, signDevToken, type Runtime } from '@tidemark/runtime';
 import {
   addMember,
@@ -12,8 +12,10 @@ import {
   useDatabase,
   useRedis,
   type CreatedUser,
+  type MadeUpMessage,
 } from '@tidemark/testing';
 import { AppModule } from '../app.module.js';
+import { ReadStatusStrategy, type CountingStrategy } from '../strategies/read-status-strategy.js';
 import { ReadStatusService } from './read-status.service.js';
 
 const secret = 'a secret that only the tests know, 32+';
@@ -23,229 +25,342 @@ interface Replica {
   runtime: Runtime;
 }
 
-describe.each(['watermark', 'write-behind'] as const)('read status under %s', (strategy) => {
-  const database = useDatabase();
-  const redis = useRedis();
-  let replicas: Replica[] = [];
-  let turn = 0;
+/** Without its as-of, which a row calls otherwise. */
+const counts = ({ unread, mentions }: { unread: number; mentions: number }) => ({ unread, mentions });
 
-  const start = async (): Promise<Replica> => {
-    const runtime = createRuntime(
-      loadConfig('read-status-service', {
-        ...{ NODE_ENV: 'test', LOG_LEVEL: 'silent', PORT: '0', JWT_SECRET: secret, SHARDS: '4' },
-        ...{ DATABASE_URL: database.url, REDIS_URL: redis.url, READ_STATUS_STRATEGY: strategy },
-      }),
-    );
-    const app = await createHttpApp(AppModule, runtime);
-    runtime.drain.onDrain('http', () => app.close(), 'finish');
-    await app.init();
-    await app.getHttpAdapter().getInstance().ready();
-    // A load balancer sends nothing before that either.
-    while ((await runtime.health.readiness()).status !== 'up') await new Promise(setImmediate);
-    return { app, runtime };
-  };
-  beforeEach(async () => {
-    replicas = [await start(), await start()];
-  });
-  afterEach(async () => {
-    await Promise.all(replicas.map(({ runtime }) => runtime.drain.drain()));
-  });
+const until = async (condition: () => Promise<boolean>) => {
+  while (!(await condition())) await delay(20);
+};
 
-  /** As one user, on the next replica. */
-  const call = async <Body = Problem>(
-    user: CreatedUser,
-    method: 'GET' | 'PUT' | 'POST',
-    url: string,
-    payload?: object,
-    headers: Record<string, string> = {},
-  ) => {
-    const { token } = signDevToken(secret, { sub: user.externalId, name: user.name });
-    const { app } = replicas[turn++ % replicas.length]!;
-    const reply = await app.inject({
-      ...{ method, url },
-      headers: {
-        authorization: `Bearer ${token}`,
-        ...(payload && { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(payload && { payload }),
+describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
+  'read status under %s',
+  (strategy) => {
+    const database = useDatabase();
+    const redis = useRedis();
+    let replicas: Replica[] = [];
+    let turn = 0;
+
+    const start = async (): Promise<Replica> => {
+      const runtime = createRuntime(
+        loadConfig('read-status-service', {
+          ...{ NODE_ENV: 'test', LOG_LEVEL: 'silent', PORT: '0', JWT_SECRET: secret, SHARDS: '4' },
+          ...{ DATABASE_URL: database.url, REDIS_URL: redis.url, READ_STATUS_STRATEGY: strategy },
+        }),
+      );
+      const app = await createHttpApp(AppModule, runtime);
+      runtime.drain.onDrain('http', () => app.close(), 'finish');
+      await app.init();
+      await app.getHttpAdapter().getInstance().ready();
+      // A load balancer sends nothing before that either.
+      while ((await runtime.health.readiness()).status !== 'up') await new Promise(setImmediate);
+      return { app, runtime };
+    };
+    beforeEach(async () => {
+      replicas = [await start(), await start()];
     });
-    return { status: reply.statusCode, body: reply.json<Body>(), headers: reply.headers };
-  };
-  const unread = async (user: CreatedUser) => (await call<Unread>(user, 'GET', '/v1/unread')).body;
-
-  const applied = (channelId: string, seq: number) => replicas[0]!.app.get(ChannelLog).reach(channelId, seq);
-  const community = async (messages: number) => {
-    const people = await createUsers(database.pool, ['ada', 'grace', 'linus']);
-    const [ada, grace, linus] = people as [CreatedUser, CreatedUser, CreatedUser];
-    const channel = await createChannel(database.pool, { ownerId: ada.id, memberIds: [grace.id] });
-    const said = Array.from({ length: messages }, (_, i) => ({
-      authorId: i % 7 === 0 ? grace.id : ada.id,
-      ...(i % 5 === 0 && { mentions: [grace.id] }),
-      ...(i % 11 === 0 && { mentionsAll: true }),
-    }));
-    for (let from = 0; from < said.length; from += 500) {
-      const seqs = await sendMessages(database.pool, channel.id, said.slice(from, from + 500));
-      // Somebody may have loaded the channel meanwhile.
-      await applied(channel.id, seqs.at(-1)!);
-    }
-    return { ada, grace, linus, channelId: channel.id, route: `/v1/channels/${channel.id}` };
-  };
-  const truth = async (channelId: string, userId: string, cursor: number) =>
-    (await recount(database.pool, [{ channelId, userId, cursor }]))[0]!;
-
-  it('gives a device without any state exact counts, with Redis just emptied, from one GET', async () => {
-    const { grace, channelId } = await community(60);
-    await redis.client.flushall();
-    const { total, mentions, items } = await unread(grace);
-    expect(items).toMatchObject([{ channelId, ...(await truth(channelId, grace.id, items[0]!.cursor)) }]);
-    expect({ total, mentions }).toEqual({ total: items[0]!.unread, mentions: items[0]!.mentions });
-    expect(total).toBeGreaterThan(40);
-  });
-
-  it('counts from any depth, where Redis keeps marks and where it no longer does', async () => {
-    const { grace, channelId, route } = await community(3_000);
-    for (const fromSeq of [4, 900, 1_999, 2_003, 2_004, 2_005, 2_900, 3_003]) {
-      const { status, body } = await call<Unread['items'][number]>(grace, 'POST', `${route}/unread`, {
-        fromSeq,
-      });
-      expect(status).toBe(200);
-      expect(body).toMatchObject({ cursor: fromSeq - 1, ...(await truth(channelId, grace.id, fromSeq - 1)) });
-      expect((await unread(grace)).items[0]).toMatchObject({ cursor: fromSeq - 1, unread: body.unread });
-    }
-  }, 60_000);
-
-  it('never lets a report undo a mark-unread that was made after it', async () => {
-    const { grace, route, channelId } = await community(20);
-    const { body: before } = await call<Unread['items'][number]>(grace, 'PUT', `${route}/read`, { seq: 15 });
-    await call(grace, 'POST', `${route}/unread`, { fromSeq: 5 });
-    const late = { userId: grace.id, channelId, seq: 18, term: before.term };
-    const [count] = await replicas[0]!.app.get(ReadStatusService).advance([late]);
-    expect(count).toMatchObject({ term: before.term + 1, cursor: 4 });
-  });
-
-  it('clamps a report beyond the head, so that it cannot hide what comes', async () => {
-    const { ada, grace, route, channelId } = await community(5);
-    const { body } = await call<Unread['items'][number]>(grace, 'PUT', `${route}/read`, { seq: 4_000_000 });
-    expect(body).toMatchObject({ cursor: 8, unread: 0, asOfSeq: 8 });
-    const [seq] = await sendMessages(database.pool, channelId, [{ authorId: ada.id }]);
-    const read = await call<Unread['items'][number]>(ada, 'PUT', `${route}/read`, { seq });
-    expect(read.body).toMatchObject({ cursor: seq });
-    expect(await unread(grace)).toMatchObject({ total: 1 });
-  });
-
-  it('reads all of it at once, and says in how many channels something was unread', async () => {
-    const { grace } = await community(12);
-    expect((await call(grace, 'POST', '/v1/read-all', {})).body).toEqual({ channels: 1 });
-    expect(await unread(grace)).toMatchObject({ total: 0, mentions: 0 });
-    expect((await call(grace, 'POST', '/v1/read-all', {})).body).toEqual({ channels: 0 });
-  });
-
-  it('ends alike whichever of many devices and replicas reports first', async () => {
-    const { grace, route, channelId } = await community(40);
-    const seqs = Array.from({ length: 40 }, (_, i) => ((i * 13) % 40) + 3);
-    await Promise.all(seqs.map((seq) => call(grace, 'PUT', `${route}/read`, { seq })));
-    const { items } = await unread(grace);
-    expect(items[0]).toMatchObject({ cursor: 42, ...(await truth(channelId, grace.id, 42)) });
-  });
-
-  it('refuses who is not a member, and tells a private channel from a public one', async () => {
-    const { linus, route } = await community(2);
-    for (const [method, path, body] of [
-      ['PUT', `${route}/read`, {}],
-      ['POST', `${route}/unread`, { fromSeq: 1 }],
-    ] as const) {
-      expect(await call(linus, method, path, body)).toMatchObject({
-        status: 403,
-        body: { code: 'forbidden' },
-      });
-    }
-    await database.query(`UPDATE channels SET visibility = 'private'`);
-    expect(await call(linus, 'PUT', `${route}/read`, {})).toMatchObject({
-      status: 404,
-      body: { code: 'not-found' },
+    afterEach(async () => {
+      await Promise.all(replicas.map(({ runtime }) => runtime.drain.drain()));
     });
-    expect(await call(linus, 'PUT', '/v1/channels/999999/read', {})).toMatchObject({ status: 404 });
-    expect(await unread(linus)).toEqual({ total: 0, channels: 0, threads: 0, mentions: 0, items: [] });
-  });
 
-  it('refuses bad input, and changes nothing by it', async () => {
-    const { grace, route } = await community(9);
-    const before = await unread(grace);
-    const bad: [string, 'PUT' | 'POST', object][] = [
-      [`${route}/read`, 'PUT', { seq: -1 }],
-      [`${route}/read`, 'PUT', { seq: '5' }],
-      [`${route}/read`, 'PUT', { seq: 5, force: true }],
-      [`${route}/unread`, 'POST', {}],
-      [`${route}/unread`, 'POST', { fromSeq: 0 }],
-      ['/v1/channels/abc/read', 'PUT', { seq: 5 }],
-      ['/v1/unread/query', 'POST', { channelIds: Array.from({ length: 1_001 }, (_, i) => String(i + 1)) }],
-    ];
-    for (const [url, method, payload] of bad) {
-      expect(await call(grace, method, url, payload)).toMatchObject({
-        status: 400,
-        body: { code: 'invalid-request' },
+    /** As one user, on the next replica. */
+    const call = async <Body = Problem>(
+      user: CreatedUser,
+      method: 'GET' | 'PUT' | 'POST',
+      url: string,
+      payload?: object,
+      headers: Record<string, string> = {},
+    ) => {
+      const { token } = signDevToken(secret, { sub: user.externalId, name: user.name });
+      const { app } = replicas[turn++ % replicas.length]!;
+      const reply = await app.inject({
+        ...{ method, url },
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(payload && { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(payload && { payload }),
+      });
+      return { status: reply.statusCode, body: reply.json<Body>(), headers: reply.headers };
+    };
+    const unread = async (user: CreatedUser) => (await call<Unread>(user, 'GET', '/v1/unread')).body;
+
+    const keys = new Keys(4);
+    const applied = (channelId: string, seq: number) =>
+      replicas[0]!.app.get(ChannelLog).reach(channelId, seq);
+    const community = async (messages: number) => {
+      const people = await createUsers(database.pool, ['ada', 'grace', 'linus']);
+      const [ada, grace, linus] = people as [CreatedUser, CreatedUser, CreatedUser];
+      const channel = await createChannel(database.pool, { ownerId: ada.id, memberIds: [grace.id] });
+      const said = Array.from({ length: messages }, (_, i) => ({
+        authorId: i % 7 === 0 ? grace.id : ada.id,
+        ...(i % 5 === 0 && { mentions: [grace.id] }),
+        ...(i % 11 === 0 && { mentionsAll: true }),
+      }));
+      for (let from = 0; from < said.length; from += 500) {
+        const seqs = await sendMessages(database.pool, channel.id, said.slice(from, from + 500));
+        // Somebody may have loaded the channel meanwhile.
+        await applied(channel.id, seqs.at(-1)!);
+      }
+      return { ada, grace, linus, channelId: channel.id, route: `/v1/channels/${channel.id}` };
+    };
+    const truth = async (channelId: string, userId: string, cursor: number) =>
+      (await recount(database.pool, [{ channelId, userId, cursor }]))[0]!;
+
+    it('gives a device without any state exact counts, with Redis just emptied, from one GET', async () => {
+      const { grace, channelId } = await community(60);
+      await redis.client.flushall();
+      const { total, mentions, items } = await unread(grace);
+      expect(items).toMatchObject([{ channelId, ...(await truth(channelId, grace.id, items[0]!.cursor)) }]);
+      expect({ total, mentions }).toEqual({ total: items[0]!.unread, mentions: items[0]!.mentions });
+      expect(total).toBeGreaterThan(40);
+    });
+
+    it('counts from any depth, where Redis keeps marks and where it no longer does', async () => {
+      const { grace, channelId, route } = await community(3_000);
+      for (const fromSeq of [4, 900, 1_999, 2_003, 2_004, 2_005, 2_900, 3_003]) {
+        const { status, body } = await call<Unread['items'][number]>(grace, 'POST', `${route}/unread`, {
+          fromSeq,
+        });
+        expect(status).toBe(200);
+        expect(body).toMatchObject({
+          cursor: fromSeq - 1,
+          ...(await truth(channelId, grace.id, fromSeq - 1)),
+        });
+        expect((await unread(grace)).items[0]).toMatchObject({ cursor: fromSeq - 1, unread: body.unread });
+      }
+    }, 60_000);
+
+    it('never lets a report undo a mark-unread that was made after it', async () => {
+      const { grace, route, channelId } = await community(20);
+      const { body: before } = await call<Unread['items'][number]>(grace, 'PUT', `${route}/read`, {
+        seq: 15,
+      });
+      await call(grace, 'POST', `${route}/unread`, { fromSeq: 5 });
+      const late = { userId: grace.id, channelId, seq: 18, term: before.term };
+      const [count] = await replicas[0]!.app.get(ReadStatusService).advance([late]);
+      expect(count).toMatchObject({ term: before.term + 1, cursor: 4 });
+    });
+
+    it('clamps a report beyond the head, so that it cannot hide what comes', async () => {
+      const { ada, grace, route, channelId } = await community(5);
+      const { body } = await call<Unread['items'][number]>(grace, 'PUT', `${route}/read`, { seq: 4_000_000 });
+      expect(body).toMatchObject({ cursor: 8, unread: 0, asOfSeq: 8 });
+      const [seq] = await sendMessages(database.pool, channelId, [{ authorId: ada.id }]);
+      const read = await call<Unread['items'][number]>(ada, 'PUT', `${route}/read`, { seq });
+      expect(read.body).toMatchObject({ cursor: seq });
+      expect(await unread(grace)).toMatchObject({ total: 1 });
+    });
+
+    it('reads all of it at once, and says in how many channels something was unread', async () => {
+      const { grace } = await community(12);
+      expect((await call(grace, 'POST', '/v1/read-all', {})).body).toEqual({ channels: 1 });
+      expect(await unread(grace)).toMatchObject({ total: 0, mentions: 0 });
+      expect((await call(grace, 'POST', '/v1/read-all', {})).body).toEqual({ channels: 0 });
+    });
+
+    it('ends alike whichever of many devices and replicas reports first', async () => {
+      const { grace, route, channelId } = await community(40);
+      const seqs = Array.from({ length: 40 }, (_, i) => ((i * 13) % 40) + 3);
+      await Promise.all(seqs.map((seq) => call(grace, 'PUT', `${route}/read`, { seq })));
+      const { items } = await unread(grace);
+      expect(items[0]).toMatchObject({ cursor: 42, ...(await truth(channelId, grace.id, 42)) });
+    });
+
+    it('refuses who is not a member, and tells a private channel from a public one', async () => {
+      const { linus, route } = await community(2);
+      for (const [method, path, body] of [
+        ['PUT', `${route}/read`, {}],
+        ['POST', `${route}/unread`, { fromSeq: 1 }],
+      ] as const) {
+        expect(await call(linus, method, path, body)).toMatchObject({
+          status: 403,
+          body: { code: 'forbidden' },
+        });
+      }
+      await database.query(`UPDATE channels SET visibility = 'private'`);
+      expect(await call(linus, 'PUT', `${route}/read`, {})).toMatchObject({
+        status: 404,
+        body: { code: 'not-found' },
+      });
+      expect(await call(linus, 'PUT', '/v1/channels/999999/read', {})).toMatchObject({ status: 404 });
+      expect(await unread(linus)).toEqual({ total: 0, channels: 0, threads: 0, mentions: 0, items: [] });
+    });
+
+    it('refuses bad input, and changes nothing by it', async () => {
+      const { grace, route } = await community(9);
+      const before = await unread(grace);
+      const bad: [string, 'PUT' | 'POST', object][] = [
+        [`${route}/read`, 'PUT', { seq: -1 }],
+        [`${route}/read`, 'PUT', { seq: '5' }],
+        [`${route}/read`, 'PUT', { seq: 5, force: true }],
+        [`${route}/unread`, 'POST', {}],
+        [`${route}/unread`, 'POST', { fromSeq: 0 }],
+        ['/v1/channels/abc/read', 'PUT', { seq: 5 }],
+        ['/v1/unread/query', 'POST', { channelIds: Array.from({ length: 1_001 }, (_, i) => String(i + 1)) }],
+      ];
+      for (const [url, method, payload] of bad) {
+        expect(await call(grace, method, url, payload)).toMatchObject({
+          status: 400,
+          body: { code: 'invalid-request' },
+        });
+      }
+      const token = { 'tidemark-token': 'AAAA' };
+      expect(await call(grace, 'GET', '/v1/unread', undefined, token)).toMatchObject({ status: 400 });
+      expect(await unread(grace)).toEqual(before);
+    });
+
+    /** What PostgreSQL has of a member. */
+    const row = async (channelId: string, { id }: CreatedUser) => {
+      const [found] = await database.query<
+        Record<'term' | 'cursor' | 'unread' | 'mentions' | 'through', number>
+      >(
+        `SELECT term, cursor_seq::int AS cursor, unread_count AS unread, mention_count AS mentions,
+              counted_seq::int AS through
+         FROM channel_members WHERE channel_id = $1 AND user_id = $2`,
+        [channelId, id],
+      );
+      return found!;
+    };
+    const send = async (channelId: string, authorId: string, more: Partial<MadeUpMessage> = {}) => {
+      const [seq] = await sendMessages(database.pool, channelId, [{ authorId, ...more }]);
+      await applied(channelId, seq!);
+      return seq!;
+    };
+
+    if (strategy === 'redis-only') {
+      it('writes nothing of a read to PostgreSQL, and a lost Redis puts a member back to where they joined', async () => {
+        const { grace, route, channelId } = await community(20);
+        const before = await row(channelId, grace);
+        const { body } = await call<Unread['items'][number]>(grace, 'PUT', `${route}/read`, { seq: 15 });
+        expect(body).toMatchObject({ cursor: 15, ...(await truth(channelId, grace.id, 15)) });
+        const dirty = await Promise.all(
+          keys.userShards().map((name) => redis.client.zcard(keys.dirty(name))),
+        );
+        expect(dirty).toEqual([0, 0, 0, 0]);
+        expect(await row(channelId, grace)).toEqual(before);
+
+        await redis.client.flushall();
+        const { items } = await unread(grace);
+        expect(items).toMatchObject([{ term: 1, cursor: 3, ...(await truth(channelId, grace.id, 3)) }]);
+      });
+
+      it('keeps a mark-unread through a loss of Redis: it commits', async () => {
+        const { grace, route } = await community(20);
+        await call(grace, 'POST', `${route}/unread`, { fromSeq: 9 });
+        await call(grace, 'PUT', `${route}/read`, { seq: 20 });
+        await redis.client.flushall();
+        expect((await unread(grace)).items).toMatchObject([{ term: 2, cursor: 8 }]);
       });
     }
-    const token = { 'tidemark-token': 'AAAA' };
-    expect(await call(grace, 'GET', '/v1/unread', undefined, token)).toMatchObject({ status: 400 });
-    expect(await unread(grace)).toEqual(before);
-  });
 
-  if (strategy !== 'write-behind') return;
+    if (strategy === 'sync-db') {
+      /** The row, once it counts through `seq`. */
+      const countedRow = async (channelId: string, user: CreatedUser, seq: number) => {
+        for (;;) {
+          const found = await row(channelId, user);
+          if (found.through >= seq) return found;
+          await delay(20);
+        }
+      };
 
-  const keys = new Keys(4);
-  /** A member's counter, once it counts through `seq`. */
-  const counter = async ({ id }: CreatedUser, channelId: string, seq: number) => {
-    for (;;) {
-      const [cursors] = await readCursors(redis.client, keys, keys.userShardName(id), [
-        { userId: id, channelIds: [channelId] },
-      ]).catch(() => [null]);
-      const counted = cursors?.[0]?.counted;
-      if (counted && counted.through >= seq) return counted;
-      await delay(20);
+      it('has every count in PostgreSQL: after messages at once, after a read before its answer', async () => {
+        const { ada, grace, route, channelId } = await community(30);
+        const seq = await send(channelId, ada.id, { mentions: [grace.id] });
+        expect(await countedRow(channelId, grace, seq)).toMatchObject(
+          counts(await truth(channelId, grace.id, 3)),
+        );
+        await call(grace, 'PUT', `${route}/read`, { seq: 20 });
+        const read = { cursor: 20, through: seq, ...counts(await truth(channelId, grace.id, 20)) };
+        expect(await row(channelId, grace)).toMatchObject(read);
+        await call(grace, 'POST', `${route}/unread`, { fromSeq: 6 });
+        const back = { term: 2, cursor: 5, through: seq, ...counts(await truth(channelId, grace.id, 5)) };
+        expect(await row(channelId, grace)).toMatchObject(back);
+        await redis.client.flushall();
+        expect((await unread(grace)).items).toMatchObject([{ cursor: 5, unread: back.unread }]);
+      });
+
+      it('counts a run once, though it comes twice, and from the middle of it where a counter is that far', async () => {
+        const { ada, grace, linus, channelId } = await community(0);
+        const strategies = replicas.map(({ app }) => app.get<CountingStrategy>(ReadStatusStrategy));
+        await countedRow(channelId, grace, 3);
+        await strategies[0]!.recount(channelId, [ada.id, grace.id]);
+        const fact = (s: number): EventFact => ({
+          ...{ s, o: s - 3, t: 'message.created', m: s, a: ada.id, c: 1, p: [grace.id], q: [], e: 0, f: 0 },
+        });
+        const run = (...seqs: number[]) => ({ channelId, afterSeq: seqs[0]! - 1, facts: seqs.map(fact) });
+        const twice = await Promise.all(
+          strategies.map((each) => each.countRun(run(4, 5), [ada.id, grace.id, linus.id])),
+        );
+        expect(twice.map(({ increments }) => increments).sort()).toEqual([0, 2]);
+        await strategies[1]!.countRun(run(5, 6, 7), [grace.id]);
+        expect(await row(channelId, grace)).toMatchObject({ through: 7, unread: 4, mentions: 4 });
+        expect(await strategies[0]!.countRun(run(9), [ada.id, grace.id])).toEqual({
+          ...{ increments: 0, missed: [ada.id, grace.id] },
+        });
+      });
+
+      it('counts anew at a cursor that a send moved, and never serves what was counted at the old one', async () => {
+        const { ada, grace, channelId } = await community(10);
+        const seq = await send(channelId, ada.id);
+        await countedRow(channelId, grace, seq);
+        const [own] = await sendMessages(database.pool, channelId, [{ authorId: grace.id, readTo: 8 }]);
+        // Committed, and not applied: Redis knows nothing of it yet.
+        const { items } = await unread(grace);
+        expect(items).toMatchObject([counts(await truth(channelId, grace.id, items[0]!.cursor))]);
+        await applied(channelId, own!);
+        await countedRow(channelId, grace, own!);
+        const moved = { cursor: 8, ...counts(await truth(channelId, grace.id, 8)) };
+        await until(async () => (await row(channelId, grace)).unread === moved.unread);
+        expect(await row(channelId, grace)).toMatchObject(moved);
+        expect((await unread(grace)).items).toMatchObject([moved]);
+      });
     }
-  };
-  const send = async (channelId: string, authorId: string) => {
-    const [seq] = await sendMessages(database.pool, channelId, [{ authorId }]);
-    await applied(channelId, seq!);
-    return seq!;
-  };
 
-  it('voids what PostgreSQL has counted at the cursor that a mark-unread leaves', async () => {
-    const { grace, channelId, route } = await community(9);
-    await database.query('UPDATE channel_members SET counted_seq = 12, unread_count = 0');
-    await call(grace, 'POST', `${route}/unread`, { fromSeq: 5 });
-    const [row] = await database.query<{ counted: string }>(
-      'SELECT counted_seq AS counted FROM channel_members WHERE channel_id = $1 AND user_id = $2',
-      [channelId, grace.id],
-    );
-    expect(row).toEqual({ counted: '0' });
-  });
+    if (strategy !== 'write-behind') return;
 
-  it('counts for who joined while another replica was counting', async () => {
-    const { ada, grace, linus, channelId } = await community(3);
-    await counter(grace, channelId, await send(channelId, ada.id));
-    // The other replica: it takes every run for a while.
-    const leases = keys.channelShards().map((shardName) => keys.streamLease(shardName));
-    const others = await Promise.all(leases.map((lease) => redis.client.get(lease)));
-    for (const lease of leases) await redis.client.set(lease, 'another', 'PX', 60_000);
-    await delay(1_500);
-    await addMember(database.pool, channelId, linus.id);
-    await send(channelId, ada.id);
-    await redis.client.del(keys.stream(keys.channelShardName(channelId)));
-    for (const [i, lease] of leases.entries()) await redis.client.set(lease, others[i]!, 'PX', 3_000);
-    const seq = await send(channelId, ada.id);
-    expect(await counter(linus, channelId, seq)).toMatchObject({ unread: 2 });
-  });
+    it('voids by a mark-unread what was counted at the old cursor, so that a flush brings the new count', async () => {
+      const { grace, route, channelId } = await community(10);
+      await database.query('UPDATE channel_members SET counted_seq = 13 WHERE user_id = $1', [grace.id]);
+      await call(grace, 'POST', `${route}/unread`, { fromSeq: 6 });
+      expect(await row(channelId, grace)).toMatchObject({ term: 2, cursor: 5, through: 0 });
+    });
 
-  it('counts anew what a lost Redis had counted, though nobody asks', async () => {
-    const { ada, grace, channelId } = await community(30);
-    const seq = await send(channelId, ada.id);
-    const counted = await counter(grace, channelId, seq);
-    await redis.client.flushdb();
-    expect(await counter(grace, channelId, seq)).toEqual(counted);
-    const { unread: messages, mentions } = await truth(channelId, grace.id, 2);
-    expect(counted).toEqual({ through: seq, unread: messages, mentions });
-  });
-});
+    /** A member's counter, once it counts through `seq`. */
+    const counter = async ({ id }: CreatedUser, channelId: string, seq: number) => {
+      for (;;) {
+        const [cursors] = await readCursors(redis.client, keys, keys.userShardName(id), [
+          { userId: id, channelIds: [channelId] },
+        ]).catch(() => [null]);
+        const counted = cursors?.[0]?.counted;
+        if (counted && counted.through >= seq) return counted;
+        await delay(20);
+      }
+    };
+    it('counts for who joined while another replica was counting', async () => {
+      const { ada, grace, linus, channelId } = await community(3);
+      await counter(grace, channelId, await send(channelId, ada.id));
+      // The other replica: it takes every run for a while.
+      const leases = keys.channelShards().map((shardName) => keys.streamLease(shardName));
+      const others = await Promise.all(leases.map((lease) => redis.client.get(lease)));
+      for (const lease of leases) await redis.client.set(lease, 'another', 'PX', 60_000);
+      await delay(1_500);
+      await addMember(database.pool, channelId, linus.id);
+      await send(channelId, ada.id);
+      await redis.client.del(keys.stream(keys.channelShardName(channelId)));
+      for (const [i, lease] of leases.entries()) await redis.client.set(lease, others[i]!, 'PX', 3_000);
+      const seq = await send(channelId, ada.id);
+      expect(await counter(linus, channelId, seq)).toMatchObject({ unread: 2 });
+    });
+
+    it('counts anew what a lost Redis had counted, though nobody asks', async () => {
+      const { ada, grace, channelId } = await community(30);
+      const seq = await send(channelId, ada.id);
+      const counted = await counter(grace, channelId, seq);
+      await redis.client.flushdb();
+      expect(await counter(grace, channelId, seq)).toEqual(counted);
+      const { unread: messages, mentions } = await truth(channelId, grace.id, 2);
+      expect(counted).toEqual({ through: seq, unread: messages, mentions });
+    });
+  },
+);

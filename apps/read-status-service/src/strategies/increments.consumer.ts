@@ -1,46 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { ChannelLog } from '@tidemark/channel-log';
-import {
-  groupByShard,
-  incrementCounters,
-  incrementMembersMax,
-  Keys,
-  RedisConnection,
-  setCounters,
-  type EventFact,
-} from '@tidemark/redis';
+import { groupByShard, Keys, RedisConnection, type EventFact } from '@tidemark/redis';
 import { CONFIG, Drain, LOG, Lru, Metrics, type Config, type Log } from '@tidemark/runtime';
-import { chunks, UnreadCounter } from '../counts/unread-counter.js';
-import { CursorCache } from '../cursors/cursor-cache.js';
+import { chunks } from '../counts/unread-counter.js';
 import { ReadStatusStore, type Membership } from '../read-status/read-status.store.js';
+import { CountingStrategy, ReadStatusStrategy, type Run } from './read-status-strategy.js';
 
 const leaseMs = 3_000;
 const entriesMax = 200;
-/** Events counted into members by one call: their number times incrementMembersMax is what Redis does at a time. */
+/** Events counted into members by one call: their number times the members a call is what an engine does at a time. */
 const eventsPerRunMax = 50;
 const idleMsMax = 100;
 const memberListsMax = 500;
-const recountsMax = 20;
 const epochsAskedMs = 1_000;
 const uncountedPerPage = 500;
 
-interface Run {
-  channelId: string;
-  afterSeq: number;
-  facts: EventFact[];
-}
-
 /**
- * Under `write-behind`: counts every message into the unread counter of every member.
+ * Under the strategies that keep a counter for every member: has every message counted into all of them.
  *
  * `apply` leaves the runs it applied in a stream per channel shard. One replica at a time, by lease, counts a
  * shard's runs in order and removes them when all members have them. Two at once, or a run twice, do no harm:
  * each counter knows through which seq it counts.
  *
- * A Redis that lost something lost counters and runs with it. Members whose counters PostgreSQL lacks are then
- * counted anew, once for each new cache epoch.
+ * A Redis that lost something lost counters and runs with it. Members whose counters PostgreSQL should have and
+ * lacks are then counted anew, once for each new cache epoch.
  */
 @Injectable()
 export class IncrementsConsumer implements OnApplicationBootstrap {
@@ -59,17 +43,18 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
     @Inject(Drain) drain: Drain,
     @Inject(RedisConnection) private readonly redis: RedisConnection,
     @Inject(Keys) private readonly keys: Keys,
-    @Inject(ChannelLog) private readonly log: ChannelLog,
-    @Inject(CursorCache) private readonly cursors: CursorCache,
-    @Inject(UnreadCounter) private readonly counter: UnreadCounter,
+    @Inject(ReadStatusStrategy) private readonly strategy: ReadStatusStrategy,
     @Inject(ReadStatusStore) private readonly store: ReadStatusStore,
   ) {
-    this.increments = metrics.counter('counter_increments_total', 'Unread counters counted up, one by one.');
+    this.increments = metrics.counter(
+      'counter_increments_total',
+      'Unread counters counted up, one by one; under sync-db the rows written.',
+    );
     drain.onDrain('increments', () => this.stop(), 'finish');
   }
 
   onApplicationBootstrap(): void {
-    if (this.config.readStatusStrategy === 'write-behind') this.running = this.run();
+    if (this.strategy instanceof CountingStrategy) this.running = this.run(this.strategy);
   }
 
   private async stop(): Promise<void> {
@@ -77,15 +62,15 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
     await this.running;
   }
 
-  private async run(): Promise<void> {
+  private async run(strategy: CountingStrategy): Promise<void> {
     let idleMs = 1;
     while (!this.stopped) {
       let counted = 0;
       try {
         for (const shardName of this.keys.channelShards()) {
-          if (await this.lease(shardName)) counted += await this.countShard(shardName);
+          if (await this.lease(shardName)) counted += await this.countShard(strategy, shardName);
         }
-        if (await this.lease(this.keys.channelShards()[0]!)) await this.countWhatWasLost();
+        if (await this.lease(this.keys.channelShards()[0]!)) await this.countWhatWasLost(strategy);
       } catch (error) {
         this.appLog.debug({ err: error }, 'increments');
         idleMs = idleMsMax;
@@ -107,7 +92,7 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
     return true;
   }
 
-  private async countShard(shardName: string): Promise<number> {
+  private async countShard(strategy: CountingStrategy, shardName: string): Promise<number> {
     const stream = this.keys.stream(shardName);
     const entries = await this.redis.client.xrange(stream, '-', '+', 'COUNT', entriesMax);
     if (entries.length === 0) return 0;
@@ -134,79 +119,33 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
         recounts.set(entry.channel, 'all');
       }
     }
-    for (const channelRuns of runs.values()) for (const run of channelRuns) await this.count(run);
+    for (const channelRuns of runs.values()) for (const run of channelRuns) await this.count(strategy, run);
     for (const [channelId, whom] of recounts) {
-      await this.recount(channelId, whom === 'all' ? await this.store.memberIds(channelId) : [...whom]);
+      await strategy.recount(channelId, whom === 'all' ? await this.store.memberIds(channelId) : [...whom]);
     }
     await this.redis.client.xdel(stream, ...entries.map(([id]) => id));
     return entries.length;
   }
 
-  private async count(run: Run): Promise<void> {
-    const { channelId, afterSeq, facts } = run;
-    const factsJson = JSON.stringify(facts);
-    const recount: string[] = [];
-    const byShard = groupByShard(await this.membersOf(run), (userId) => this.keys.userShardName(userId));
-    await Promise.all(
-      [...byShard].map(async ([shardName, userIds]) => {
-        for (const chunk of chunks(userIds, incrementMembersMax)) {
-          const { increments, absent, uncounted } = await this.log.withEpoch((client) =>
-            incrementCounters(client, this.keys, shardName, {
-              channelId,
-              afterSeq,
-              factsJson,
-              userIds: chunk,
-            }),
-          );
-          this.increments.inc(increments);
-          recount.push(...absent, ...uncounted);
-        }
-      }),
-    );
-    await this.recount(channelId, recount);
+  private async count(strategy: CountingStrategy, run: Run): Promise<void> {
+    const { increments, missed } = await strategy.countRun(run, await this.membersOf(run));
+    this.increments.inc(increments);
+    await strategy.recount(run.channelId, missed);
   }
 
-  /** Counts members anew at their cursors: who was not loaded, or whose counter missed a run. */
-  private async recount(channelId: string, userIds: readonly string[]): Promise<void> {
-    for (const chunk of chunks(userIds, 500)) {
-      let open = chunk;
-      for (let attempt = 1; open.length > 0 && attempt <= recountsMax; attempt++) {
-        const held = (
-          await this.cursors.read(open.map((userId) => ({ userId, channelIds: [channelId] })))
-        ).flatMap(({ userId, cursors }) => cursors.map((cursor) => ({ ...cursor, userId })));
-        const counts = await this.counter.count(held);
-        const counted = held.map(({ userId, term, cursor }, i) => ({
-          ...{ userId, channelId, term, cursor },
-          ...{ through: counts[i]!.asOfSeq, unread: counts[i]!.unread, mentions: counts[i]!.mentions },
-        }));
-        const moved: string[] = [];
-        const byShard = groupByShard(counted, ({ userId }) => this.keys.userShardName(userId));
-        await Promise.all(
-          [...byShard].map(async ([shardName, entries]) => {
-            const stored = await this.log.withEpoch((client) =>
-              setCounters(client, this.keys, shardName, entries),
-            );
-            stored.forEach((done, i) => done || moved.push(entries[i]!.userId));
-          }),
-        );
-        open = moved;
-      }
-    }
-  }
-
-  private async countWhatWasLost(): Promise<void> {
+  private async countWhatWasLost(strategy: CountingStrategy): Promise<void> {
     if (Date.now() < this.epochsAskedAtMs + epochsAskedMs) return;
     this.epochsAskedAtMs = Date.now();
     const epochs = await Promise.all(
       this.keys.shardNames().map((shardName) => this.redis.client.get(this.keys.epoch(shardName))),
     );
-    const now = epochs.join(' ');
+    const now = [this.config.readStatusStrategy, ...epochs].join(' ');
     if ((await this.redis.client.get(this.keys.countedUnder)) === now) return;
     let after: Membership = { channelId: '0', userId: '0' };
     while (!this.stopped) {
-      const page = await this.store.uncounted(after, uncountedPerPage);
+      const page = await strategy.uncounted(after, uncountedPerPage);
       for (const [channelId, members] of groupByShard(page, (member) => member.channelId)) {
-        await this.recount(
+        await strategy.recount(
           channelId,
           members.map(({ userId }) => userId),
         );

@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { CounterChange } from '@tidemark/redis';
 import { UnreadCounter, type ExactCount } from '../counts/unread-counter.js';
-import { ReadStatusStrategy, type CursorTarget, type OwnedCursor } from './read-status-strategy.js';
+import { CursorMoves } from '../cursors/cursor-moves.js';
+import type { Membership } from '../read-status/read-status.store.js';
+import { ReadStatusStrategy, type OwnedCursor, type Read, type Standing } from './read-status-strategy.js';
 
 /**
  * A count is the head minus the cursor, less what does not count. A message raises the head, once for any number
@@ -9,12 +10,19 @@ import { ReadStatusStrategy, type CursorTarget, type OwnedCursor } from './read-
  */
 @Injectable()
 export class WatermarkStrategy extends ReadStatusStrategy {
-  constructor(@Inject(UnreadCounter) private readonly counter: UnreadCounter) {
+  constructor(
+    @Inject(CursorMoves) private readonly moves: CursorMoves,
+    @Inject(UnreadCounter) private readonly counter: UnreadCounter,
+  ) {
     super();
   }
 
-  countersFor(targets: readonly CursorTarget[]): Promise<CounterChange[]> {
-    return Promise.resolve(targets.map(() => 'none'));
+  advance(reads: readonly Read[]): Promise<(Standing | null)[]> {
+    return this.moves.advance(reads, 'none');
+  }
+
+  markUnread(member: Membership, fromSeq: number): Promise<Standing | null> {
+    return this.moves.markUnread(member, fromSeq, 'none');
   }
 
   counts(held: readonly OwnedCursor[], atLeast: ReadonlyMap<string, number>): Promise<ExactCount[]> {

@@ -1,43 +1,19 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { ChannelLog } from '@tidemark/channel-log';
-import type { CounterChange } from '@tidemark/redis';
-import { UnreadCounter, type ExactCount } from '../counts/unread-counter.js';
-import { ReadStatusStrategy, type CursorTarget, type OwnedCursor } from './read-status-strategy.js';
+import { ReadStatusStore, type Membership } from '../read-status/read-status.store.js';
+import { RedisOnlyStrategy } from './redis-only.strategy.js';
 
 /**
- * Every member has a counter in Redis, counted up with every message (increments.consumer.ts), set by every read,
- * marked dirty, and flushed to PostgreSQL's unread_count. Each knows through which seq it counts: one that lags
- * behind the head is not served; the count is then derived, as under `watermark`.
+ * Pattern C. The counters and cursors of pattern B, marked dirty whenever they change: sync-worker brings the newest
+ * of each to PostgreSQL, so that 1,000 increments of a member become one row write. After a loss of Redis the
+ * counters that PostgreSQL lacks are counted anew though nobody asks, since its columns are there to be read.
  */
 @Injectable()
-export class WriteBehindStrategy extends ReadStatusStrategy {
-  constructor(
-    @Inject(UnreadCounter) private readonly counter: UnreadCounter,
-    @Inject(ChannelLog) private readonly log: ChannelLog,
-  ) {
-    super();
-  }
+export class WriteBehindStrategy extends RedisOnlyStrategy {
+  protected override readonly flushed = true;
 
-  async countersFor(targets: readonly CursorTarget[]): Promise<CounterChange[]> {
-    const counts = await this.counter.count(targets);
-    return counts.map(({ asOfSeq, unread, mentions }) => ({ through: asOfSeq, unread, mentions }));
-  }
+  @Inject(ReadStatusStore) private readonly store: ReadStatusStore;
 
-  async counts(held: readonly OwnedCursor[], atLeast: ReadonlyMap<string, number>): Promise<ExactCount[]> {
-    const heads = await this.log.heads([...new Set(held.map(({ channelId }) => channelId))]);
-    const counts = new Array<ExactCount>(held.length);
-    const behind: (OwnedCursor & { at: number })[] = [];
-    held.forEach((cursor, at) => {
-      const { channelId, counted } = cursor;
-      const required = Math.max(heads.get(channelId) ?? 0, atLeast.get(channelId) ?? 0);
-      if (counted && counted.through >= required) {
-        counts[at] = { asOfSeq: counted.through, unread: counted.unread, mentions: counted.mentions };
-      } else {
-        behind.push({ ...cursor, at });
-      }
-    });
-    const derived = await this.counter.count(behind, atLeast);
-    derived.forEach((count, i) => (counts[behind[i]!.at] = count));
-    return counts;
+  override uncounted(after: Membership, limit: number): Promise<Membership[]> {
+    return this.store.uncounted(after, limit);
   }
 }

@@ -11,7 +11,7 @@ import {
   type CursorEntry,
   type DirtyCursor,
 } from '@tidemark/redis';
-import { CONFIG, LOG, type Config, type Log } from '@tidemark/runtime';
+import { CONFIG, keptUnder, LOG, type Config, type Log } from '@tidemark/runtime';
 import { FlushMetrics } from './flush.metrics.js';
 import { FlushStore, memberKey } from './flush.store.js';
 
@@ -121,7 +121,8 @@ export class FlushService {
    */
   private async heal(shardName: string, refused: readonly DirtyCursor[]): Promise<void> {
     const held = await this.store.held(refused.filter(({ term }) => term !== 0));
-    const counters = this.config.readStatusStrategy === 'write-behind' ? 'uncounted' : 'none';
+    const { counters: keepsCounters, stored } = keptUnder[this.config.readStatusStrategy];
+    const counters = keepsCounters ? 'uncounted' : 'none';
     const entries = refused.flatMap((dirty): CursorEntry[] => {
       const row = held.get(memberKey(dirty));
       if (!row) return [];
@@ -134,7 +135,7 @@ export class FlushService {
     this.metrics.refused.inc({ reason: 'newer' }, entries.length);
     this.metrics.refused.inc({ reason: 'as-new' }, refused.length - entries.length);
     if (entries.length === 0) return;
-    await mergeCursors(this.redis.client, this.keys, shardName, entries);
+    await mergeCursors(this.redis.client, this.keys, shardName, entries, { flushed: stored === 'by-flush' });
     this.metrics.healed.inc(entries.length);
   }
 }

@@ -1,5 +1,6 @@
 --[[
-  Counts a run of a channel's log into the unread counters of a batch of its members (write-behind).
+  Counts a run of a channel's log into the unread counters of a batch of its members (write-behind,
+  redis-only).
 
   Why a script: a member's cursor may advance meanwhile, and a message is unread only above it. Every counter says
   through which seq it counts, so a run that comes twice counts once, and a missing run is noticed.
@@ -12,7 +13,8 @@
   ARGV[1]    channelId
   ARGV[2]    after     the seq before the run
   ARGV[3]    facts     JSON, as in apply-events.lua
-  ARGV[4..]  the members' user ids; at most some hundreds, so that Redis is not held for long
+  ARGV[4]    flushed   1 if what changes is to be marked dirty, 0 where no flush brings it to PostgreSQL
+  ARGV[5..]  the members' user ids; at most some hundreds, so that Redis is not held for long
 
   Returns  { increments, absent users, users to count anew }; or 'no-epoch'
 ]]
@@ -32,8 +34,8 @@ local time = redis.call('TIME')
 local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 local increments, absent, uncounted = 0, {}, {}
-for i = 1, #ARGV - 3 do
-  local user = ARGV[3 + i]
+for i = 1, #ARGV - 4 do
+  local user = ARGV[4 + i]
   local cursors, counters = KEYS[2 * i + 1], KEYS[2 * i + 2]
   local loadedUnder, held = unpack(redis.call('HMGET', cursors, '0', channel))
   local counted = redis.call('HGET', counters, channel)
@@ -59,7 +61,7 @@ for i = 1, #ARGV - 3 do
         end
       end
       redis.call('HSET', counters, channel, cmsgpack.pack(last, unread, mentions))
-      redis.call('ZADD', KEYS[2], 'NX', nowMs, user .. ':' .. channel)
+      if ARGV[4] == '1' then redis.call('ZADD', KEYS[2], 'NX', nowMs, user .. ':' .. channel) end
     end
   end
 end

@@ -13,7 +13,14 @@ export async function incrementCounters(
   redis: RedisClient,
   keys: Keys,
   shardName: string,
-  run: { channelId: string; afterSeq: number; factsJson: string; userIds: readonly string[] },
+  run: {
+    channelId: string;
+    afterSeq: number;
+    factsJson: string;
+    userIds: readonly string[];
+    /** Whether what changes is marked dirty. */
+    flushed: boolean;
+  },
 ): Promise<{ increments: number; absent: string[]; uncounted: string[] }> {
   const reply = await script.run<[number, string[], string[]] | 'no-epoch'>(
     redis,
@@ -22,7 +29,7 @@ export async function incrementCounters(
       keys.dirty(shardName),
       ...run.userIds.flatMap((userId) => [keys.cursors(userId), keys.counters(userId)]),
     ],
-    [run.channelId, run.afterSeq, run.factsJson, ...run.userIds],
+    [run.channelId, run.afterSeq, run.factsJson, run.flushed ? 1 : 0, ...run.userIds],
   );
   if (reply === 'no-epoch') throw new NoEpochError(shardName);
   const [increments, absent, uncounted] = reply;

@@ -11,7 +11,8 @@
 
   ARGV[1]  epoch    read before the load began
   ARGV[2]  nonce    set before the load began
-  ARGV[3..] four a channel: channelId, term (negative: has left), cursor, last read in s
+  ARGV[3]  seconds  after which they are loaded anew; '' for never
+  ARGV[4..] four a channel: channelId, term (negative: has left), cursor, last read in s
 
   Returns  installed | present | raced | no-epoch
 ]]
@@ -21,7 +22,8 @@ if redis.call('GET', KEYS[4]) ~= ARGV[2] then return 'raced' end
 
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
 redis.call('HSET', KEYS[2], '0', ARGV[1])
-for i = 3, #ARGV, 4 do
+for i = 4, #ARGV, 4 do
   redis.call('HSET', KEYS[2], ARGV[i], cmsgpack.pack(tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])))
 end
+if ARGV[3] ~= '' then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
 return 'installed'

@@ -18,9 +18,16 @@ export interface StoredCursor {
 export function installCursors(
   redis: RedisClient,
   keys: Keys,
-  load: { userId: string; epoch: string; nonce: string; cursors: readonly StoredCursor[] },
+  load: {
+    userId: string;
+    epoch: string;
+    nonce: string;
+    cursors: readonly StoredCursor[];
+    /** Seconds after which they are loaded anew; left out: never. */
+    ttlS?: number;
+  },
 ): Promise<'installed' | 'present' | 'raced' | 'no-epoch'> {
-  const { userId, epoch, nonce, cursors } = load;
+  const { userId, epoch, nonce, cursors, ttlS } = load;
   return script.run(
     redis,
     [
@@ -32,6 +39,7 @@ export function installCursors(
     [
       epoch,
       nonce,
+      ttlS ?? '',
       ...cursors.flatMap(({ channelId, term, left, cursor, lastReadS }) => [
         channelId,
         left ? -term : term,

@@ -13,7 +13,8 @@
   KEYS[3i+1] counters  hash    {u<shard>}:counters:<user>   channel -> packed through, unread, mentions
   KEYS[3i+2] loading   string  {u<shard>}:loading:<user>    nonce of a load under way
 
-  ARGV, eight an entry: user, channel, verb, term, cursor, through, unread, mentions
+  ARGV, eight an entry: user, channel, verb, term, cursor, through, unread, mentions; and last of all 1 if what
+        changes is to be marked dirty, 0 where no flush brings it to PostgreSQL
     verb   read   advances within the term the report was made under ('' for the present one)
            set    is committed in PostgreSQL: a join, a mark-unread, an author's readTo
            leave  is committed in PostgreSQL
@@ -36,6 +37,8 @@ local time = redis.call('TIME')
 local nowS = tonumber(time[1])
 local nowMs = nowS * 1000 + math.floor(tonumber(time[2]) / 1000)
 
+local marks = ARGV[#ARGV] == '1'
+
 local function merge(i)
   local user, channel, verb = ARGV[8 * i - 7], ARGV[8 * i - 6], ARGV[8 * i - 5]
   local term, cursor = tonumber(ARGV[8 * i - 4]), tonumber(ARGV[8 * i - 3])
@@ -55,7 +58,9 @@ local function merge(i)
     redis.call('HSET', cursors, channel, cmsgpack.pack(newTerm, newCursor, newLastRead))
     return { 'moved', math.abs(newTerm), newCursor, newLastRead }
   end
-  local function mark() redis.call('ZADD', KEYS[2], 'NX', nowMs, user .. ':' .. channel) end
+  local function mark()
+    if marks then redis.call('ZADD', KEYS[2], 'NX', nowMs, user .. ':' .. channel) end
+  end
   -- Counters belong to a cursor. Read to the last counted event or past it: nothing is left. Else as counted by
   -- the caller, and where it did not count, none: whoever needs them counts again.
   local function recount()
@@ -91,6 +96,7 @@ local function merge(i)
 
   if not held or left then return { 'not-member', 0, 0, 0 } end
   if verb == 'touch' then
+    if not marks then return kept end
     -- Where it is dirty already, by another mark: a flush that has read the member must not settle this.
     local member = user .. ':' .. channel
     if redis.call('ZADD', KEYS[2], 'NX', nowMs, member) == 0 then redis.call('ZINCRBY', KEYS[2], 1, member) end
@@ -104,5 +110,5 @@ local function merge(i)
 end
 
 local outcomes = {}
-for i = 1, #ARGV / 8 do outcomes[i] = merge(i) end
+for i = 1, (#ARGV - 1) / 8 do outcomes[i] = merge(i) end
 return outcomes

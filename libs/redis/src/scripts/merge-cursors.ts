@@ -27,12 +27,17 @@ export interface MergedCursor {
   lastReadS: number;
 }
 
-/** Merges entries whose users are all of one shard; answers are in their order. */
+/**
+ * Merges entries whose users are all of one shard; answers are in their order.
+ *
+ * @param flushed whether what changes is marked dirty, so that a flush brings it to PostgreSQL
+ */
 export async function mergeCursors(
   redis: RedisClient,
   keys: Keys,
   shardName: string,
   entries: readonly CursorEntry[],
+  { flushed = true }: { flushed?: boolean } = {},
 ): Promise<MergedCursor[]> {
   const reply = await script.run<[MergedCursor['outcome'], number, number, number][] | 'no-epoch'>(
     redis,
@@ -41,18 +46,21 @@ export async function mergeCursors(
       keys.dirty(shardName),
       ...entries.flatMap(({ userId }) => [keys.cursors(userId), keys.counters(userId), keys.loading(userId)]),
     ],
-    entries.flatMap(({ userId, channelId, verb, term, cursor, counters }) => [
-      userId,
-      channelId,
-      verb,
-      term ?? '',
-      cursor,
-      ...(counters === 'none'
-        ? ['', '', '']
-        : counters === 'uncounted'
-          ? ['?', '', '']
-          : [counters.through, counters.unread, counters.mentions]),
-    ]),
+    [
+      ...entries.flatMap(({ userId, channelId, verb, term, cursor, counters }) => [
+        userId,
+        channelId,
+        verb,
+        term ?? '',
+        cursor,
+        ...(counters === 'none'
+          ? ['', '', '']
+          : counters === 'uncounted'
+            ? ['?', '', '']
+            : [counters.through, counters.unread, counters.mentions]),
+      ]),
+      flushed ? 1 : 0,
+    ],
   );
   if (reply === 'no-epoch') throw new NoEpochError(shardName);
   return reply.map(([outcome, term, cursor, lastReadS]) => ({ outcome, term, cursor, lastReadS }));

@@ -243,7 +243,13 @@ describe('the scripts', () => {
       const shard = keys.userShardName('6');
       const count = (afterSeq: number, facts: EventFact[]) =>
         incrementCounters(redis, keys, shard, {
-          ...{ channelId: '7', afterSeq, factsJson: JSON.stringify(facts), userIds: ['6', '10'] },
+          ...{
+            channelId: '7',
+            afterSeq,
+            factsJson: JSON.stringify(facts),
+            userIds: ['6', '10'],
+            flushed: true,
+          },
         });
       const run = [created(3, '5', { p: ['6'] }), created(4, '6'), created(5, '5')];
       expect(await count(2, run)).toEqual({ increments: 2, absent: ['10'], uncounted: [] });

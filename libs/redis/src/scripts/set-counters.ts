@@ -21,6 +21,7 @@ export async function setCounters(
   keys: Keys,
   shardName: string,
   entries: readonly CountedCursor[],
+  { flushed }: { flushed: boolean },
 ): Promise<boolean[]> {
   const reply = await script.run<number[] | 'no-epoch'>(
     redis,
@@ -29,7 +30,10 @@ export async function setCounters(
       keys.dirty(shardName),
       ...entries.flatMap(({ userId }) => [keys.cursors(userId), keys.counters(userId)]),
     ],
-    entries.flatMap((e) => [e.userId, e.channelId, e.term, e.cursor, e.through, e.unread, e.mentions]),
+    [
+      ...entries.flatMap((e) => [e.userId, e.channelId, e.term, e.cursor, e.through, e.unread, e.mentions]),
+      flushed ? 1 : 0,
+    ],
   );
   if (reply === 'no-epoch') throw new NoEpochError(shardName);
   return reply.map((stored) => stored === 1);

@@ -102,6 +102,27 @@ describe('the oracle at rest', () => {
     ]);
   });
 
+  it('takes for redis-only what Redis holds, ahead of PostgreSQL in its term, and nothing else', async () => {
+    await read(bob, 5, 3);
+    ledger.read({ userId: bob, channelId }, { term: 1, cursor: 5 });
+    expect(await differences({ strategy: 'redis-only' })).toEqual([]);
+    await flush(bob, 6);
+    expect(await differences({ strategy: 'redis-only' })).toMatchObject([
+      {
+        userId: bob,
+        kind: 'cursor',
+        place: 'redis',
+        expected: 'term 1, cursor 6',
+        found: 'term 1, cursor 5',
+      },
+    ]);
+    await redis.client.del(keys.cursors(bob));
+    await flush(bob, 3);
+    expect(await differences({ strategy: 'redis-only' })).toMatchObject([
+      { userId: bob, kind: 'lost-acknowledgement', place: 'redis', allowed: false },
+    ]);
+  });
+
   it('finds a count in Redis that is not what the messages say', async () => {
     await redis.client.zrem(keys.marks(channelId), `m:${bob}:000000000005`);
     expect(await differences()).toMatchObject([

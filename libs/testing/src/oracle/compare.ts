@@ -6,12 +6,16 @@ import { heldCounts, heldCursors, storedMembers, type StoredMember } from './hel
 import { LogReplay } from './log-replay.js';
 import { recount, type Queryable, type Recount } from './recount.js';
 
+/** How counts come about in the system that is compared. */
+export const strategies = ['watermark', 'write-behind', 'sync-db', 'redis-only'] as const;
+export type Strategy = (typeof strategies)[number];
+
 export interface CompareOptions {
   database: Queryable;
   redis: RedisClient;
   keys: Keys;
   logEpoch: string;
-  strategy: 'watermark' | 'write-behind';
+  strategy: Strategy;
   /** Without it only counts are held to the oracle, at the cursors that PostgreSQL has. */
   ledger?: CursorLedger;
   /** GET /v1/unread of a user. */
@@ -34,7 +38,10 @@ export interface Comparison {
  */
 export async function compareAtRest(options: CompareOptions): Promise<Comparison> {
   const { database, redis, keys, logEpoch, ledger, askUnread } = options;
-  const stored = await storedMembers(database);
+  const inDatabase = await storedMembers(database);
+  const held = await heldCursors(redis, keys, new Set(inDatabase.map(({ userId }) => userId)));
+  // Under redis-only it is Redis that knows how far somebody has read, where it holds them.
+  const stored = options.strategy === 'redis-only' ? standingInRedis(inDatabase, held) : inDatabase;
   const members = stored.filter(({ left }) => !left);
   const comparison = new Comparing(options.strategy);
 
@@ -44,8 +51,7 @@ export async function compareAtRest(options: CompareOptions): Promise<Comparison
   }
   if (ledger) comparison.cursors(stored, ledger.expected(replays));
 
-  const held = await heldCursors(redis, keys, new Set(stored.map(({ userId }) => userId)));
-  comparison.held(stored, held);
+  comparison.held(inDatabase, held);
 
   const truth = new Map<string, Recount>();
   const counts = await recount(database, members);
@@ -55,7 +61,7 @@ export async function compareAtRest(options: CompareOptions): Promise<Comparison
     const expected = truth.get(keyOf(member))!;
     const replay = replays.get(member.channelId)!;
     comparison.count(member, 'log', expected, replay.count({ ...member, asOfSeq: member.headSeq }));
-    comparison.count(member, 'postgres', expected, member.counted!);
+    if (member.counted) comparison.count(member, 'postgres', expected, member.counted);
     const answer = inRedis[i];
     if (answer?.state === 'exact') comparison.count(member, 'redis', expected, answer);
     const heldHere = held.get(member.userId)?.find(({ channelId }) => channelId === member.channelId);
@@ -73,6 +79,18 @@ export async function compareAtRest(options: CompareOptions): Promise<Comparison
     }
   }
   return { checked: members.length, asked, differences: comparison.differences };
+}
+
+function standingInRedis(
+  stored: readonly StoredMember[],
+  held: ReadonlyMap<string, HeldCursor[] | null>,
+): StoredMember[] {
+  return stored.map((member) => {
+    const found = held.get(member.userId)?.find(({ channelId }) => channelId === member.channelId);
+    if (!found || member.left) return member;
+    // The view counts from PostgreSQL's own cursor.
+    return { ...member, term: found.term, cursor: found.cursor, counted: null };
+  });
 }
 
 /** An answer that was given under load, held to the log as of its own `asOfSeq`. */
@@ -101,9 +119,9 @@ export function checkAnswer(
 class Comparing {
   readonly differences: Difference[] = [];
 
-  constructor(private readonly strategy: CompareOptions['strategy']) {}
+  constructor(private readonly strategy: Strategy) {}
 
-  /** PostgreSQL against what the test saw acknowledged. */
+  /** What is stored, under redis-only in Redis, against what the test saw acknowledged. */
   cursors(stored: readonly StoredMember[], expected: readonly ExpectedCursor[]): void {
     const byKey = new Map(stored.map((member) => [keyOf(member), member]));
     for (const each of expected) {
@@ -121,7 +139,10 @@ class Comparing {
     }
   }
 
-  /** Redis against PostgreSQL: with nothing dirty they are the same; who is not loaded is not wrong. */
+  /**
+   * Redis against PostgreSQL: with nothing dirty they are the same; who is not loaded is not wrong. Under redis-only
+   * a cursor may be ahead of PostgreSQL's, in the same term.
+   */
   held(stored: readonly StoredMember[], held: ReadonlyMap<string, HeldCursor[] | null>): void {
     const left = new Map(stored.map((member) => [keyOf(member), member]));
     for (const [userId, cursors] of held) {
@@ -129,7 +150,11 @@ class Comparing {
         const member = left.get(keyOf({ userId, channelId: found.channelId }));
         left.delete(keyOf({ userId, channelId: found.channelId }));
         if (!member || member.left) this.add({ ...found, userId }, 'redis', 'membership', 'out', 'in');
-        else if (isBelow(member, found) || isBelow(found, member)) {
+        else if (
+          this.strategy === 'redis-only'
+            ? isBelow(found, member) || found.term !== member.term
+            : isBelow(member, found) || isBelow(found, member)
+        ) {
           this.add(
             member,
             'redis',
@@ -169,12 +194,12 @@ class Comparing {
       });
       this.count(member, 'redis', expected, held.counted, `the counters, through ${through}`);
     }
-    if (this.strategy !== 'write-behind') return;
+    if (this.strategy !== 'write-behind' && this.strategy !== 'sync-db') return;
     const { countedSeq } = member.counters;
     if (countedSeq !== member.headSeq) {
       this.add(member, 'postgres', 'counted-seq', member.headSeq, countedSeq);
     } else {
-      this.count(member, 'postgres', truth, member.counters, 'the columns of write-behind');
+      this.count(member, 'postgres', truth, member.counters, 'the columns of channel_members');
     }
   }
 
@@ -257,15 +282,16 @@ class Comparing {
 
   private cursor(expected: ExpectedCursor, found: Version): void {
     const { acknowledged, floor, unanswered } = expected;
+    const place = this.strategy === 'redis-only' ? 'redis' : 'postgres';
     const isOneOf = unanswered.some(({ term, cursor }) => term === found.term && cursor === found.cursor);
     if (isBelow(found, acknowledged)) {
       const allowed = !isBelow(found, floor);
       const note = allowed ? `flushed was ${showVersion(floor)}` : undefined;
       const [wanted, there] = [showVersion(acknowledged), showVersion(found)];
-      this.add(expected, 'postgres', 'lost-acknowledgement', wanted, there, note, allowed);
+      this.add(expected, place, 'lost-acknowledgement', wanted, there, note, allowed);
     } else if (isBelow(acknowledged, found) && !isOneOf) {
       const more = unanswered.length > 0 ? `or ${unanswered.map(showVersion).join(' or ')}` : undefined;
-      this.add(expected, 'postgres', 'cursor', showVersion(acknowledged), showVersion(found), more);
+      this.add(expected, place, 'cursor', showVersion(acknowledged), showVersion(found), more);
     }
   }
 }

@@ -21,7 +21,7 @@ export interface StoredMember {
   headSeq: number;
   /** The system's own count in SQL; null for who has left. */
   counted: { unread: number; mentions: number } | null;
-  /** The columns of `write-behind`. */
+  /** The columns that `write-behind` and `sync-db` keep. */
   counters: { unread: number; mentions: number; countedSeq: number };
 }
 

@@ -1,13 +1,28 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Database } from '@tidemark/database';
 import { Keys } from '@tidemark/redis';
 import { startStack, type Stack } from '@tidemark/stack';
-import { compareAtRest, showDifferences, waitForRest } from '@tidemark/testing';
+import { compareAtRest, showDifferences, storedMembers, waitForRest, type Strategy } from '@tidemark/testing';
 import * as fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { history } from './history.js';
 import { Player } from './player.js';
 
-export type Strategy = 'watermark' | 'write-behind';
+/**
+ * What a Redis that loses its memory takes along of what was acknowledged, at the most. Never the other way: nobody
+ * stands higher than they said, and every count is exact from where they stand.
+ */
+const takenByLoss: Record<Strategy, 'nothing' | 'what PostgreSQL has not'> = {
+  // What was read since the last flush.
+  watermark: 'what PostgreSQL has not',
+  'write-behind': 'what PostgreSQL has not',
+  'sync-db': 'nothing',
+  // What was read since joining, or since the last mark-unread or send with readTo: those commit.
+  'redis-only': 'what PostgreSQL has not',
+};
+
+const READY_MS = 30_000;
+const SHARDS = 16;
 
 /** The system with uneven numbers of replicas, flushing all the time. */
 export function startConformanceStack(strategy: Strategy): Promise<Stack> {
@@ -38,14 +53,83 @@ export async function checkConformance(
       fc.asyncProperty(history, (played) => new Player(stack, database).play(played)),
       { numRuns: histories, ...(seed !== undefined && { seed }), endOnFailure: false },
     );
-    const keys = new Keys(16);
-    await waitForRest({ database, redis, keys });
-    const { logEpoch } = await database.position();
-    const { checked, differences } = await compareAtRest({ database, redis, keys, logEpoch, strategy });
-    if (differences.length > 0) throw new Error(showDifferences(differences));
-    return { checked };
+    return { checked: await compareAll(database, redis, strategy) };
   } finally {
     redis.disconnect();
     await database.close();
+  }
+}
+
+/**
+ * Some histories, and then Redis is killed and comes back empty. Nobody may have lost more than `takenByLoss`, and
+ * the whole database is held to the oracle once more. `lower`: who stands lower than was acknowledged.
+ */
+export async function checkLossOfRedis(
+  stack: Stack,
+  { strategy, histories }: { strategy: Strategy; histories: number },
+): Promise<{ checked: number; lower: number }> {
+  const database = await Database.connect({
+    url: stack.databaseUrl,
+    applicationName: 'tidemark-conformance',
+  });
+  const redis = new Redis(stack.redisUrl);
+  redis.on('error', () => {}); // it is killed on purpose
+  try {
+    const players = fc.sample(history, histories).map((played) => ({
+      ...{ player: new Player(stack, database), played },
+    }));
+    for (const { player, played } of players) await player.play(played);
+    await Promise.all(players.map(({ player }) => player.readAll()));
+    await stack.redis!.kill();
+    if (takenByLoss[strategy] !== 'nothing') {
+      const stored = await storedMembers(database);
+      for (const { player } of players) player.redisDied(stored);
+    }
+    await stack.redis!.start();
+    await until('the services to be ready again', async () => {
+      const {
+        'message-api': writers,
+        'read-status-service': readers,
+        'sync-worker': workers,
+      } = stack.services;
+      const answers = await Promise.all(
+        [...writers, ...readers, ...workers].map(({ url }) => fetch(`${url}/health/ready`)),
+      );
+      const said = await Promise.all(answers.map((answer) => answer.text()));
+      return answers.every(({ ok }) => ok) && said.every((text) => !text.includes('degraded'));
+    });
+    let lower = 0;
+    for (const { player } of players) lower += await player.checkAfterLoss();
+    // Counters that are in PostgreSQL too are counted anew, though nobody asks.
+    if (strategy === 'write-behind' || strategy === 'sync-db') {
+      await until('every counter to reach the head', async () => {
+        const { rows } = await database.query(
+          `SELECT FROM channel_members m JOIN channels c ON c.id = m.channel_id
+            WHERE m.left_seq IS NULL AND m.counted_seq < c.head_seq LIMIT 1`,
+        );
+        return rows.length === 0;
+      });
+    }
+    return { checked: await compareAll(database, redis, strategy), lower };
+  } finally {
+    redis.disconnect();
+    await database.close();
+  }
+}
+
+async function compareAll(database: Database, redis: Redis, strategy: Strategy): Promise<number> {
+  const keys = new Keys(SHARDS);
+  await waitForRest({ database, redis, keys });
+  const { logEpoch } = await database.position();
+  const { checked, differences } = await compareAtRest({ database, redis, keys, logEpoch, strategy });
+  if (differences.length > 0) throw new Error(showDifferences(differences));
+  return checked;
+}
+
+async function until(what: string, ask: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + READY_MS;
+  while (!(await ask())) {
+    if (Date.now() > deadline) throw new Error(`Waited ${READY_MS / 1000} s in vain for ${what}`);
+    await delay(50);
   }
 }

@@ -5,10 +5,12 @@ import type { Stack } from '@tidemark/stack';
 import {
   checkAnswer,
   CursorLedger,
+  isBelow,
   LogReplay,
   recount,
   showDifferences,
   type Difference,
+  type StoredMember,
 } from '@tidemark/testing';
 import { people, type Deed, type History } from './history.js';
 
@@ -198,6 +200,27 @@ export class Player {
     );
     if (differences.length > 0) throw new OracleMismatch(showDifferences(differences));
 
+    await this.checkStanding(replay);
+  }
+
+  /** Everybody reads up to the head, so that something was acknowledged a moment ago. */
+  async readAll(): Promise<void> {
+    const round = this.persons.map((_, who): Deed => ({ kind: 'read', who, to: 1, stale: false }));
+    await Promise.all(round.map((deed) => this.act(deed)));
+  }
+
+  /** Redis has died. What it may take along of what was acknowledged: down to what PostgreSQL has. */
+  redisDied(stored: readonly StoredMember[]): void {
+    this.ledger.afterLoss(stored);
+  }
+
+  /** Where everyone stands after it, and that the counts are those from there. How many stand lower than acknowledged. */
+  async checkAfterLoss(): Promise<number> {
+    return this.checkStanding(await LogReplay.ofChannel(this.database, this.channelId));
+  }
+
+  private async checkStanding(replay: LogReplay): Promise<number> {
+    let lower = 0;
     const expected = this.ledger.expected(new Map([[this.channelId, replay]]));
     for (const person of this.persons) {
       // Asked with the last token of the channel: from a state that includes all that happened.
@@ -215,8 +238,11 @@ export class Player {
       }
       if (!found) throw new OracleMismatch(`User ${person.id} is a member and has no count`);
       const { term, cursor } = wanted.acknowledged;
-      const possible = [wanted.acknowledged, ...wanted.unanswered];
-      if (!possible.some((version) => version.term === found.term && version.cursor === found.cursor)) {
+      if (isBelow(found, wanted.acknowledged)) lower += 1;
+      // Without a loss the floor is what was acknowledged.
+      const isBetween = !isBelow(found, wanted.floor) && !isBelow(wanted.acknowledged, found);
+      const isOneOf = wanted.unanswered.some((other) => !isBelow(found, other) && !isBelow(other, found));
+      if (!isBetween && !isOneOf) {
         throw new OracleMismatch(
           `User ${person.id} was acknowledged term ${term} cursor ${cursor}, and stands at ${found.term} ${found.cursor}`,
         );
@@ -234,6 +260,7 @@ export class Player {
         );
       }
     }
+    return lower;
   }
 
   private async call<Body>(

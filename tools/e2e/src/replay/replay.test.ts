@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { isFlawless, runReplay, showReport, type Fault, type Strategy } from '@tidemark/replay';
+import { isFlawless, runReplay, showReport, type Fault } from '@tidemark/replay';
+import type { Strategy } from '@tidemark/testing';
 
 const folder = join(__dirname, '../../../replay/fixtures');
 const strategies: Strategy[] = ['watermark', 'write-behind'];

@@ -1,0 +1,77 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { CounterChange, MergedCursor } from '@tidemark/redis';
+import { ProblemError } from '@tidemark/runtime';
+import { UnreadCounter } from '../counts/unread-counter.js';
+import { ReadStatusStore, type Membership } from '../read-status/read-status.store.js';
+import type { Read, Standing } from '../strategies/read-status-strategy.js';
+import { CursorCache } from './cursor-cache.js';
+
+/** A counter taken at a cursor is out of date as soon as a message comes; this often it is taken again. */
+const recountsMax = 10;
+
+/**
+ * Moves cursors where Redis has them first: all strategies but `sync-db`. A mark-unread alone commits before it is
+ * answered. `counters` says whether one is kept beside each cursor, and so has to be counted at the new place.
+ */
+@Injectable()
+export class CursorMoves {
+  constructor(
+    @Inject(CursorCache) private readonly cursors: CursorCache,
+    @Inject(UnreadCounter) private readonly counter: UnreadCounter,
+    @Inject(ReadStatusStore) private readonly store: ReadStatusStore,
+  ) {}
+
+  async advance(reads: readonly Read[], counters: 'counted' | 'none'): Promise<(Standing | null)[]> {
+    const merged = new Array<MergedCursor>(reads.length);
+    let open = reads.map((read, at) => ({ ...read, at }));
+    for (let attempt = 1; open.length > 0; attempt++) {
+      if (attempt > recountsMax)
+        throw new ProblemError('unavailable', 'Too much changes at once; try again.');
+      const changes = await this.countersAt(open, counters);
+      const outcomes = await this.cursors.merge(
+        open.map(({ userId, channelId, term, cursor }, i) => ({
+          ...{ userId, channelId, verb: 'read', term, cursor },
+          counters: changes[i] ?? 'none',
+        })),
+      );
+      outcomes.forEach((outcome, i) => (merged[open[i]!.at] = outcome));
+      open = open.filter(({ at }) => merged[at]?.outcome === 'stale');
+    }
+    return reads.map((read, i) => standing(read, merged[i]!));
+  }
+
+  async markUnread(
+    member: Membership,
+    fromSeq: number,
+    counters: 'counted' | 'none',
+  ): Promise<Standing | null> {
+    const [touched] = await this.cursors.merge([
+      // Dirty first: if this process dies after the commit, the flush finds that PostgreSQL is ahead and says so to Redis.
+      { ...member, verb: 'touch', cursor: 0, counters: 'none' },
+    ]);
+    const raised = touched?.outcome === 'not-member' ? null : await this.store.markUnread(member, fromSeq);
+    if (!raised) return null;
+    const target = { ...member, cursor: raised.cursor };
+    let merged: MergedCursor | undefined;
+    for (let attempt = 1; attempt <= recountsMax && (!merged || merged.outcome === 'stale'); attempt++) {
+      const [change = 'none'] = await this.countersAt([target], counters);
+      [merged] = await this.cursors.merge([{ ...target, verb: 'set', term: raised.term, counters: change }]);
+    }
+    return standing(member, merged!);
+  }
+
+  private async countersAt(
+    targets: readonly (Membership & { cursor: number })[],
+    counters: 'counted' | 'none',
+  ): Promise<CounterChange[]> {
+    if (counters === 'none') return targets.map(() => 'none');
+    const counts = await this.counter.count(targets);
+    return counts.map(({ asOfSeq, unread, mentions }) => ({ through: asOfSeq, unread, mentions }));
+  }
+}
+
+function standing({ userId, channelId }: Membership, merged: MergedCursor): Standing | null {
+  const { outcome, term, cursor, lastReadS } = merged;
+  if (outcome === 'not-member') return null;
+  return { userId, channelId, term, cursor, lastReadS, counted: null, moved: outcome === 'moved' };
+}
