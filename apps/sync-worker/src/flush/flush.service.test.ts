@@ -373,7 +373,7 @@ describe('a flush of counters', () => {
     ]);
 
     const entry = { userId, channelId, term: 2, cursor: 5, through: 1_000, unread: 3, mentions: 1 };
-    await setCounters(redis.client, parts.keys, shardName, [entry]);
+    await setCounters(redis.client, parts.keys, shardName, [entry], { flushed: true });
     await flush.flush(shardName, later());
     expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 5, counted: 1_000, unread: 3 });
     expect(await parts.dirtyCount()).toBe(0);
