@@ -295,9 +295,13 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
         expect(twice.map(({ increments }) => increments).sort()).toEqual([0, 2]);
         await strategies[1]!.countRun(run(5, 6, 7), [grace.id]);
         expect(await row(channelId, grace)).toMatchObject({ through: 7, unread: 4, mentions: 4 });
-        expect(await strategies[0]!.countRun(run(9), [ada.id, grace.id])).toEqual({
-          ...{ increments: 0, missed: [ada.id, grace.id] },
-        });
+        // A hole before it, and what no fact tells of: all are to be counted anew.
+        const pruning = { ...run(8), facts: [{ ...fact(8), t: 'messages.pruned', c: 0 as const }] };
+        for (const odd of [run(9), pruning]) {
+          expect(await strategies[0]!.countRun(odd, [ada.id, grace.id])).toEqual({
+            ...{ increments: 0, missed: [ada.id, grace.id] },
+          });
+        }
       });
 
       it('counts anew at a cursor that a send moved, and never serves what was counted at the old one', async () => {
