@@ -90,6 +90,11 @@ describe('loadConfig', () => {
       /^DELIVERY_PATTERN "id-only" is not there yet/,
     ],
     [
+      'an unknown routing',
+      { READ_ROUTING: 'any-replica' },
+      /^READ_ROUTING must be token or replica or recent-to-primary$/,
+    ],
+    [
       'an unknown strategy',
       { READ_STATUS_STRATEGY: 'magic' },
       /^READ_STATUS_STRATEGY must be watermark or write-behind$/,

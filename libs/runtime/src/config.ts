@@ -83,7 +83,7 @@ const environment = z
     READ_STATUS_STRATEGY: choice(['watermark', 'write-behind'], ['sync-db', 'redis-only']),
     READ_ACK: choice(['cache'], ['database']),
     DELIVERY_PATTERN: choice(['full-payload'], ['id-only', 'cache-first']),
-    READ_ROUTING: choice(['token'], ['any-replica', 'recent-window', 'cache-first', 'primary']),
+    READ_ROUTING: choice(['token', 'replica', 'recent-to-primary']),
     RECENT_WINDOW_MS: whole(1_000, 0, 60_000),
     FLUSH_INTERVAL_MS: whole(5_000, 50, 60_000),
     FLUSH_BATCH_SIZE_MAX: whole(5_000, 1, 50_000),
@@ -136,7 +136,7 @@ export interface Config {
   readStatusStrategy: 'watermark' | 'write-behind';
   readAck: 'cache';
   deliveryPattern: 'full-payload';
-  readRouting: 'token';
+  readRouting: 'token' | 'replica' | 'recent-to-primary';
   recentWindowMs: number;
   flushIntervalMs: number;
   flushBatchSizeMax: number;

@@ -6,7 +6,7 @@ import { Keys, readCursors, RedisConnection } from '@tidemark/redis';
 import type { Identity } from '@tidemark/runtime';
 import { Answer } from '../answer.js';
 import { ChannelAccess } from '../channels/channel-access.js';
-import type { CurrentMembership } from '../channels/channels.store.js';
+import { ChannelsStore, type CurrentMembership } from '../channels/channels.store.js';
 import { MessagesStore, type StoredMessage } from './messages.store.js';
 
 const NEWEST = Number.MAX_SAFE_INTEGER;
@@ -25,6 +25,7 @@ interface Place {
 export class HistoryService {
   constructor(
     private readonly access: ChannelAccess,
+    private readonly channels: ChannelsStore,
     private readonly reads: ReadRouter,
     private readonly messages: MessagesStore,
     private readonly redis: RedisConnection,
@@ -42,7 +43,7 @@ export class HistoryService {
     const cursor =
       wanted.around === 'first-unread' && membership ? await this.cursorOf(me, channelId, membership) : null;
 
-    const routed = await this.reads.read(consistency, async (query) => {
+    const read = async (query: Query) => {
       const place = await this.placeOf(query, me, channelId, wanted, cursor);
       const { pivot, below, from } = place;
       // One more than is shown on either side says whether there is more.
@@ -53,7 +54,10 @@ export class HistoryService {
         fromMax: from === 0 ? (pivot === NEWEST ? 0 : 1) : limit + 1,
       });
       return { place, stored };
-    });
+    };
+    const routed = await this.reads.read(consistency, read, (query) =>
+      this.channels.ageMs(query, channelId),
+    );
     const { place, stored } = routed.result;
     const page = cutPage(stored, place, limit);
     const headSeq = stored[0]?.headSeq;

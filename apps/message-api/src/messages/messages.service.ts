@@ -27,7 +27,11 @@ export class MessagesService {
     consistency: Consistency | null,
   ): Promise<Answer<Message>> {
     await this.access.enter(channelId, me);
-    const routed = await this.reads.read(consistency, (query) => this.messages.get(query, channelId, seq));
+    const routed = await this.reads.read(
+      consistency,
+      (query) => this.messages.get(query, channelId, seq),
+      (query) => this.messages.ageMs(query, channelId, seq),
+    );
     if (!routed.result) throw noSuchMessage();
     const { message, headSeq } = routed.result;
     return Answer.of({ ...routed, result: message }, { channelId, seq: headSeq });
