@@ -20,6 +20,7 @@ import { HistoryService } from './messages/history.service.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
 import { MessagesStore } from './messages/messages.store.js';
+import { RecentMessages } from './messages/recent-messages.js';
 import { SendBatches } from './messages/send-batches.js';
 import { SendsService } from './messages/sends.service.js';
 import { SendsStore } from './messages/sends.store.js';
@@ -49,6 +50,7 @@ import { UsersService } from './users/users.service.js';
     ChannelChanges,
     EventsService,
     MessagesStore,
+    RecentMessages,
     MessagesService,
     HistoryService,
     SendsStore,

@@ -26,7 +26,12 @@ import { LogStore } from './log.store.js';
     { provide: UsersStore, inject: [Database], useFactory: (database: Database) => new UsersStore(database) },
     { provide: IdentityStore, useExisting: UsersStore },
     { provide: Keys, inject: [CONFIG], useFactory: (config: Config) => new Keys(config.shards) },
-    { provide: LogStore, inject: [Database], useFactory: (database: Database) => new LogStore(database) },
+    {
+      provide: LogStore,
+      inject: [CONFIG, Database],
+      useFactory: ({ deliveryPattern }: Config, database: Database) =>
+        new LogStore(database, deliveryPattern === 'id-only'),
+    },
     {
       provide: CacheEpochs,
       inject: [Keys, LogStore],
@@ -60,6 +65,7 @@ import { LogStore } from './log.store.js';
         new ChannelLog({
           ...{ database, redis, keys, epochs },
           countsByMember: config.readStatusStrategy === 'write-behind',
+          deliveryPattern: config.deliveryPattern,
         }),
     },
   ],

@@ -82,7 +82,7 @@ const environment = z
     JWT_AUDIENCE: z.string().max(255).optional(),
     READ_STATUS_STRATEGY: choice(['watermark', 'write-behind'], ['sync-db', 'redis-only']),
     READ_ACK: choice(['cache'], ['database']),
-    DELIVERY_PATTERN: choice(['full-payload'], ['id-only', 'cache-first']),
+    DELIVERY_PATTERN: choice(['full-payload', 'id-only', 'cache-first']),
     READ_ROUTING: choice(['token', 'replica', 'recent-to-primary']),
     RECENT_WINDOW_MS: whole(1_000, 0, 60_000),
     FLUSH_INTERVAL_MS: whole(5_000, 50, 60_000),
@@ -135,7 +135,7 @@ export interface Config {
   jwtAudience: string | null;
   readStatusStrategy: 'watermark' | 'write-behind';
   readAck: 'cache';
-  deliveryPattern: 'full-payload';
+  deliveryPattern: 'full-payload' | 'id-only' | 'cache-first';
   readRouting: 'token' | 'replica' | 'recent-to-primary';
   recentWindowMs: number;
   flushIntervalMs: number;
