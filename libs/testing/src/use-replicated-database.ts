@@ -6,6 +6,8 @@ export interface ReplicatedDatabase {
   /** Known from the first `beforeAll` on, as all that is here. */
   readonly url: string;
   readonly replicaUrl: string;
+  /** On the primary. */
+  query(sql: string, parameters?: unknown[]): Promise<unknown>;
   /** Resolves when the replica shows all that is committed by now. */
   caughtUp(): Promise<void>;
   /** Runs `work` while the replica shows nothing new. */
@@ -15,15 +17,16 @@ export interface ReplicatedDatabase {
 export function useReplicatedDatabase(): ReplicatedDatabase {
   let primary: PostgresInstance;
   let replica: ReplicaInstance;
+  let database: Database;
 
   beforeAll(async () => {
     primary = await startPostgres({ temporary: true, durable: false });
-    const database = await Database.connect({ url: primary.url, applicationName: 'tidemark-tests' });
+    database = await Database.connect({ url: primary.url, applicationName: 'tidemark-tests' });
     await database.migrate();
-    await database.close();
     replica = await startReplica(primary, { temporary: true });
   }, 60_000);
   afterAll(async () => {
+    await database.close();
     await replica.stop('immediate');
     await primary.stop('immediate');
   }, 60_000);
@@ -35,6 +38,7 @@ export function useReplicatedDatabase(): ReplicatedDatabase {
     get replicaUrl() {
       return replica.url;
     },
+    query: (sql, parameters) => database.query(sql, parameters),
     async caughtUp() {
       const [now] = await primary.query<{ lsn: string }>('SELECT pg_current_wal_flush_lsn() AS lsn');
       for (;;) {
