@@ -45,7 +45,10 @@ export class Answer<Body> {
     return new Answer(body, encodeToken(position, place), 'primary', status);
   }
 
-  static of<Body>({ result, servedBy, position }: Routed<Body>, place?: Place): Answer<Body> {
+  static of<Body>(
+    { result, servedBy, position }: Omit<Routed<Body>, 'servedBy'> & { servedBy: ServedBy },
+    place?: Place,
+  ): Answer<Body> {
     return new Answer(result, encodeToken(position, place), servedBy);
   }
 

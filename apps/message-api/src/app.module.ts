@@ -2,7 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { ChannelLogModule } from '@tidemark/channel-log';
 import { Database, ReadRouter } from '@tidemark/database';
-import type { Config } from '@tidemark/runtime';
+import { CONFIG, Metrics, type Config } from '@tidemark/runtime';
 import { AnswerInterceptor } from './answer.js';
 import { ChannelAccess } from './channels/channel-access.js';
 import { ChannelsController } from './channels/channels.controller.js';
@@ -20,6 +20,7 @@ import { HistoryService } from './messages/history.service.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
 import { MessagesStore } from './messages/messages.store.js';
+import { RecentMessages } from './messages/recent-messages.js';
 import { SendBatches } from './messages/send-batches.js';
 import { SendsService } from './messages/sends.service.js';
 import { SendsStore } from './messages/sends.store.js';
@@ -32,7 +33,12 @@ import { UsersService } from './users/users.service.js';
   controllers: [UsersController, ChannelsController, MembersController, MessagesController, EventsController],
   providers: [
     { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
-    { provide: ReadRouter, inject: [Database], useFactory: (database: Database) => new ReadRouter(database) },
+    {
+      provide: ReadRouter,
+      inject: [CONFIG, Database, Metrics],
+      useFactory: ({ readRouting: routing, recentWindowMs }: Config, database: Database, metrics: Metrics) =>
+        new ReadRouter({ database, metrics, routing, recentWindowMs }),
+    },
     UsersService,
     ChannelsStore,
     ChannelAccess,
@@ -44,6 +50,7 @@ import { UsersService } from './users/users.service.js';
     ChannelChanges,
     EventsService,
     MessagesStore,
+    RecentMessages,
     MessagesService,
     HistoryService,
     SendsStore,

@@ -21,6 +21,15 @@ describe('resume and catch-up', () => {
     expect(await client.seqsUpTo(channelId, 305)).toEqual(range(51, 305));
   });
 
+  it('names messages and introduces nobody under id-only: clients fetch them, with their authors', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const { url } = await world.start({ DELIVERY_PATTERN: 'id-only' });
+    await world.writer.send(channelId, ada.id, 2, { mentions: [bob.id] });
+    const client = await world.connect(bob, { ...(await resuming({ [channelId]: 3 })), url });
+    expect(client.envelopes.map(({ payload }) => payload)).toEqual([{ seq: 4 }, { seq: 5 }]);
+    expect(client.told.filter(([event]) => event === 'profiles')).toEqual([]);
+  });
+
   it('keeps that order while messages pour in', async () => {
     const { ada, channelId } = await scene(world);
     await world.writer.send(channelId, ada.id, 500);

@@ -35,7 +35,12 @@ import { LogStore } from './log.store.js';
     { provide: UsersStore, inject: [Database], useFactory: (database: Database) => new UsersStore(database) },
     { provide: IdentityStore, useExisting: UsersStore },
     { provide: Keys, inject: [CONFIG], useFactory: (config: Config) => new Keys(config.shards) },
-    { provide: LogStore, inject: [Database], useFactory: (database: Database) => new LogStore(database) },
+    {
+      provide: LogStore,
+      inject: [CONFIG, Database],
+      useFactory: ({ deliveryPattern }: Config, database: Database) =>
+        new LogStore(database, deliveryPattern === 'id-only'),
+    },
     {
       provide: CacheEpochs,
       inject: [Keys, LogStore],
@@ -70,6 +75,7 @@ import { LogStore } from './log.store.js';
           ...{ database, redis, keys, epochs },
           countsByMember: keptUnder[config.readStatusStrategy].counters,
           flushed: keptUnder[config.readStatusStrategy].stored === 'by-flush',
+          deliveryPattern: config.deliveryPattern,
         }),
     },
   ],

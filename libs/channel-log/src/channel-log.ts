@@ -12,6 +12,7 @@ import {
   type RedisClient,
   type RedisConnection,
 } from '@tidemark/redis';
+import type { Config } from '@tidemark/runtime';
 import type { CacheEpochs } from './cache-epochs.js';
 import { factOf, type LogEntry, type LogRow } from './log-entry.js';
 import { LogStore } from './log.store.js';
@@ -27,6 +28,8 @@ const holeWaitsMs = [2, 4, 8];
 const loadAttemptsMax = 20;
 /** A notice may be lost; a stream that nobody reads must not grow for ever. */
 const reportsMax = 100_000;
+/** Of a channel's newest messages, under cache-first: two pages at the least, of usual messages. */
+const kept = { messagesMax: 202, bytesMax: 256 * 1024, idleMs: 3_600_000 };
 const ASK_FOR_HEAD = { userId: '0', cursor: Number.MAX_SAFE_INTEGER };
 
 export interface ChannelLogOptions {
@@ -38,6 +41,8 @@ export interface ChannelLogOptions {
   countsByMember: boolean;
   /** Whether a flush brings those counters to PostgreSQL; left out: yes. */
   flushed?: boolean;
+  /** Left out: full-payload. */
+  deliveryPattern?: Config['deliveryPattern'];
 }
 
 /** The channel does not exist. */
@@ -60,7 +65,7 @@ export class ChannelLog {
   private readonly loads = new Map<string, Promise<number>>();
 
   constructor(private readonly options: ChannelLogOptions) {
-    this.store = new LogStore(options.database);
+    this.store = new LogStore(options.database, options.deliveryPattern === 'id-only');
   }
 
   /**
@@ -150,14 +155,15 @@ export class ChannelLog {
   }
 
   private async applyRun(channelId: string, run: readonly LogEntry[]): Promise<void> {
-    const { redis, keys, epochs, countsByMember } = this.options;
+    const { redis, keys, epochs, countsByMember, deliveryPattern } = this.options;
     const { logEpoch } = await this.epochOfLog();
     const facts = run.map(({ row }) => factOf(row));
     const envelopes = run.map(({ envelope }) => JSON.stringify(envelope));
+    const keep = deliveryPattern === 'cache-first' ? { ...kept, messages: run.map(messageIn) } : undefined;
     let waits = 0;
     for (let attempt = 1; attempt <= loadAttemptsMax; attempt++) {
       const { outcome, seq } = await applyEvents(redis.client, keys, {
-        ...{ channelId, logEpoch, windowEvents, facts, envelopes },
+        ...{ channelId, logEpoch, windowEvents, facts, envelopes, keep },
         stream: countsByMember,
       });
       if (outcome === 'applied') return;
@@ -285,6 +291,11 @@ export class ChannelLog {
       ),
     );
   }
+}
+
+/** The message that an event is about, as JSON; '' where it is about none. */
+function messageIn({ envelope: { type, payload } }: LogEntry): string {
+  return type.startsWith('message.') ? JSON.stringify(payload) : '';
 }
 
 function orNullWithoutChannel(error: unknown): null {

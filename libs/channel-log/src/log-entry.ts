@@ -1,4 +1,4 @@
-import type { Channel, Envelope, Message } from '@tidemark/contracts';
+import type { Channel, Envelope, Message, MessageRef } from '@tidemark/contracts';
 import type { Position } from '@tidemark/database';
 import type { EventFact } from '@tidemark/redis';
 import { encodeToken } from './consistency-token.js';
@@ -30,7 +30,7 @@ export interface LogEntry {
   envelope: Envelope;
 }
 
-export type Payload = Message | Channel | { userIds: string[] } | { throughSeq: number };
+export type Payload = Message | MessageRef | Channel | { userIds: string[] } | { throughSeq: number };
 
 /** `position` must have been read after the row was committed: the token holds readers to it. */
 export function logEntry(row: LogRow, payload: Payload, position: Position): LogEntry {

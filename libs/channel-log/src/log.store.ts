@@ -97,7 +97,11 @@ function rowToMembership(row: Record<string, unknown>): MembershipRow {
 
 /** Reads of the log and of what Redis is loaded from. All from the primary: a replica may not know yet. */
 export class LogStore {
-  constructor(private readonly database: Database) {}
+  /** @param idOnly whether events name their message, and clients fetch it */
+  constructor(
+    private readonly database: Database,
+    private readonly idOnly = false,
+  ) {}
 
   /** Rows after `afterSeq` in seq order, at most `limit`; with the channel's head and the log's floor. */
   async rows(
@@ -123,9 +127,14 @@ export class LogStore {
     };
   }
 
+  /** What is published of a row about a message. `position` was read after the row's commit. */
+  entryOf(row: LogRow, message: Message, position: Position): LogEntry {
+    return logEntry(row, this.idOnly ? { seq: message.seq } : message, position);
+  }
+
   /** What is published of the rows: messages and channels as they now stand. */
   async entries(rows: readonly LogRow[], position: Position): Promise<LogEntry[]> {
-    const ofMessages = rows.filter(({ type }) => type.startsWith('message.'));
+    const ofMessages = this.idOnly ? [] : rows.filter(({ type }) => type.startsWith('message.'));
     const ofChannels = rows.filter(({ type }) => type.startsWith('channel.'));
     const [messages, channels] = await Promise.all([
       ofMessages.length === 0
@@ -150,13 +159,15 @@ export class LogStore {
     const messageAt = new Map(messages.map((message) => [`${message.channelId}:${message.seq}`, message]));
     const channelAt = new Map(channels.map((channel) => [channel.id, channel]));
     return rows.map((row) => {
-      const payload: Payload = row.type.startsWith('message.')
-        ? (messageAt.get(`${row.channelId}:${row.messageSeq}`) ?? prunedMessage(row))
-        : row.type.startsWith('channel.')
-          ? channelAt.get(row.channelId)!
-          : row.type === 'messages.pruned'
-            ? { throughSeq: row.messageSeq ?? 0 }
-            : { userIds: row.userIds };
+      if (row.type.startsWith('message.')) {
+        const message = messageAt.get(`${row.channelId}:${row.messageSeq}`) ?? prunedMessage(row);
+        return this.entryOf(row, message, position);
+      }
+      const payload: Payload = row.type.startsWith('channel.')
+        ? channelAt.get(row.channelId)!
+        : row.type === 'messages.pruned'
+          ? { throughSeq: row.messageSeq ?? 0 }
+          : { userIds: row.userIds };
       return logEntry(row, payload, position);
     });
   }

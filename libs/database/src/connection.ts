@@ -1,4 +1,10 @@
-import type { Pool, PoolClient } from 'pg';
+import type { Pool, PoolClient, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+
+/** One statement on whichever connection serves the read. */
+export type Query = <Row extends QueryResultRow>(
+  statement: string | QueryConfig,
+  parameters?: unknown[],
+) => Promise<QueryResult<Row>>;
 
 /**
  * Runs `work` on one connection of a pool, which gets it back afterwards. One that broke, or that `work` gives

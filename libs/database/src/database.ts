@@ -26,6 +26,14 @@ const limits = {
   connectionTimeoutMillis: 3_000, // 0, the default, waits for ever
 };
 
+/** There is somebody else to ask, so less patience. The last is ours: a frozen server does not end its queries. */
+const replicaLimits = {
+  ...limits,
+  statement_timeout: 3_000,
+  connectionTimeoutMillis: 1_000,
+  query_timeout: 3_000,
+};
+
 /**
  * The pools. One to the primary, shared with TypeORM; one to each replica.
  *
@@ -65,7 +73,7 @@ export class Database {
         application_name: applicationName,
         max: poolSizeMax,
         keepAlive: true,
-        ...limits,
+        ...replicaLimits,
       });
       pool.on('error', () => undefined);
       return pool;

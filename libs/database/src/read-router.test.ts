@@ -1,29 +1,64 @@
-import { startPostgres, startReplica, type PostgresInstance, type ReplicaInstance } from '@tidemark/engines';
+import {
+  startPostgres,
+  startProxy,
+  startReplica,
+  type PostgresInstance,
+  type ReplicaInstance,
+  type TcpProxy,
+} from '@tidemark/engines';
+import { Metrics } from '@tidemark/runtime';
 import { Database } from './database.js';
-import { ReadRouter } from './read-router.js';
+import { ReadRouter, type ReadRouterOptions } from './read-router.js';
 
 describe('reads', () => {
   let primary: PostgresInstance;
   let replica: ReplicaInstance;
+  let proxy: TcpProxy;
   let database: Database;
+  let metrics: Metrics;
   let reads: ReadRouter;
 
   beforeAll(async () => {
     primary = await startPostgres({ temporary: true, durable: false });
     await primary.query('CREATE TABLE notes (id integer)');
     replica = await startReplica(primary, { temporary: true });
-    const urls = { url: primary.url, replicaUrls: [replica.url] };
+    proxy = await startProxy(Number(new URL(replica.url).port));
+    const replicaUrl = new URL(replica.url);
+    replicaUrl.port = String(proxy.port);
+    const urls = { url: primary.url, replicaUrls: [replicaUrl.href] };
     database = await Database.connect({ ...urls, applicationName: 'read-router-test', poolSizeMax: 4 });
   }, 60_000);
   afterAll(async () => {
     await database.close();
+    await proxy.close();
     await replica.stop('immediate');
     await primary.stop('immediate');
   }, 60_000);
   beforeEach(async () => {
-    reads = new ReadRouter(database); // one that knows of no failed replica
+    reads = routed({}); // one that knows of no failed replica
     await database.query('TRUNCATE notes');
   });
+
+  function routed(options: Partial<ReadRouterOptions>): ReadRouter {
+    metrics = new Metrics('message-api');
+    return new ReadRouter({ database, metrics, routing: 'token', recentWindowMs: 1_000, ...options });
+  }
+  /** By who served the last router's reads and why. */
+  const counted = async () => {
+    const { values } = await metrics.registry.getSingleMetric('tidemark_reads_total')!.get();
+    return Object.fromEntries(
+      values.map(({ labels, value }) => [`${labels['served_by']} ${labels['reason']}`, value]),
+    );
+  };
+  /** Runs `work` while the replica shows nothing new. */
+  async function paused(work: () => Promise<void>): Promise<void> {
+    await replica.query('SELECT pg_wal_replay_pause()');
+    try {
+      await work();
+    } finally {
+      await replica.query('SELECT pg_wal_replay_resume()');
+    }
+  }
 
   const note = async (id: number) => {
     await database.query('INSERT INTO notes VALUES ($1)', [id]);
@@ -51,15 +86,60 @@ describe('reads', () => {
   it('never miss what the token speaks of, however far behind the replica is', async () => {
     const before = await note(1);
     await untilReplayed(before);
-    await replica.query('SELECT pg_wal_replay_pause()');
-    try {
+    await paused(async () => {
       for (let id = 2; id < 12; id++) {
         expect(await count(await note(id))).toMatchObject({ result: id, servedBy: 'primary' });
       }
       expect(await count(before)).toMatchObject({ result: 1, servedBy: 'replica' });
+    });
+    expect(await counted()).toMatchObject({ 'primary behind': 10 });
+  });
+
+  it('wait for a replica that is a moment behind, however many at once over one connection', async () => {
+    await untilReplayed(await note(1));
+    await replica.setApplyDelay(200);
+    try {
+      reads = routed({ waitMs: 10_000 });
+      const position = await note(2);
+      const all = await Promise.all(Array.from({ length: 40 }, () => count(position)));
+      expect(new Set(all.map(({ result, servedBy }) => `${result} ${servedBy}`))).toEqual(
+        new Set(['2 replica']),
+      );
+      expect((await counted())['replica waited']).toBeGreaterThan(0);
     } finally {
-      await replica.query('SELECT pg_wal_replay_resume()');
+      await replica.setApplyDelay(0);
     }
+  });
+
+  it('that the primary takes over are bounded: the rest is refused, and writes go on', async () => {
+    await untilReplayed(await note(1));
+    reads = routed({ waitMs: 1, takenOverMax: 2, turnWaitMs: 100 });
+    await paused(async () => {
+      const position = await note(2);
+      let open = () => {};
+      const gate = new Promise<void>((resolve) => (open = resolve));
+      let most = 0;
+      let underWay = 0;
+      const asked = Array.from({ length: 8 }, () =>
+        reads.read(position, async (query) => {
+          most = Math.max(most, ++underWay);
+          await gate;
+          await query('SELECT FROM notes');
+          underWay--;
+        }),
+      );
+      const refusals: unknown[] = [];
+      await new Promise<void>((resolve) => {
+        for (const one of asked) one.catch((error) => refusals.push(error) === 6 && resolve());
+      });
+      expect(refusals[0]).toMatchObject({ code: 'unavailable', retryAfterS: 1 });
+      await note(3);
+      open();
+      await Promise.allSettled(asked);
+      expect([refusals.length, most]).toEqual([6, 2]);
+      expect(await counted()).toEqual({ 'primary behind': 2, 'none behind': 6 });
+      expect((await count(position)).servedBy).toBe('primary');
+    });
   });
 
   it('say in turn what they saw: whoever reads on with that sees no less', async () => {
@@ -70,13 +150,95 @@ describe('reads', () => {
     expect((await count(fromPrimary.position as never)).result).toBe(1);
   });
 
-  it('without a token, or with one of another history, are served by the primary', async () => {
+  it('without a token are served by the primary', async () => {
+    await untilReplayed(await note(1));
+    expect((await count(null)).servedBy).toBe('primary');
+    expect(await counted()).toEqual({ 'replica reached': 1, 'primary no-token': 1 });
+  });
+
+  it('with a token that was made up cost what those with the latest do', async () => {
     const position = await note(1);
     await untilReplayed(position);
-    expect((await count(null)).servedBy).toBe('primary');
-    expect((await count({ ...position, timeline: position.timeline + 1 })).servedBy).toBe('primary');
-    expect((await count({ ...position, lsn: position.lsn + (1n << 40n) })).servedBy).toBe('primary');
+    reads = routed({ waitMs: 10_000 });
+    for (const claimed of [
+      { ...position, timeline: position.timeline + 1 },
+      { ...position, timeline: 0 },
+      { ...position, lsn: position.lsn + (1n << 40n) },
+    ]) {
+      expect(await count(claimed)).toMatchObject({ result: 1, servedBy: 'replica' });
+    }
   });
+
+  it('under `replica` are served by any, unless a token holds them to more', async () => {
+    await untilReplayed(await note(1));
+    reads = routed({ routing: 'replica' });
+    await paused(async () => {
+      const position = await note(2);
+      expect(await count(null)).toMatchObject({ result: 1, servedBy: 'replica' });
+      expect(await count(position)).toMatchObject({ result: 2, servedBy: 'primary' });
+    });
+    expect(await counted()).toEqual({ 'replica any': 1, 'primary behind': 1 });
+  });
+
+  it('under `recent-to-primary` go to the primary for what changed within the window, or may have', async () => {
+    await untilReplayed(await note(1));
+    reads = routed({ routing: 'recent-to-primary', recentWindowMs: 500 });
+    const ofAge = (ageMs: number | null) =>
+      reads.read(
+        null,
+        (query) => query('SELECT FROM notes'),
+        async (query) => (await query<{ age: number | null }>('SELECT $1::int AS age', [ageMs])).rows[0]!.age,
+      );
+    expect((await ofAge(499)).servedBy).toBe('primary');
+    expect((await ofAge(501)).servedBy).toBe('replica');
+    expect((await ofAge(null)).servedBy).toBe('primary');
+    expect((await count(null)).servedBy).toBe('primary');
+  });
+
+  it('are served by the primary while the replica is frozen, and no longer than it is', async () => {
+    const position = await note(1);
+    await untilReplayed(position);
+    proxy.stall();
+    try {
+      const all = await Promise.all(Array.from({ length: 10 }, () => count(position)));
+      expect(new Set(all.map(({ servedBy }) => servedBy))).toEqual(new Set(['primary']));
+      const since = performance.now();
+      await count(position);
+      // At rest by now: nobody pays the timeout again.
+      expect(performance.now() - since).toBeLessThan(400);
+    } finally {
+      proxy.heal();
+    }
+    await untilReplayed(position);
+  });
+
+  it('never come from another history after a promotion, whatever tokens are of', async () => {
+    const before = await note(1);
+    const promoted = await startReplica(primary, { temporary: true });
+    try {
+      await promoted.promote();
+      const urls = { url: promoted.url, replicaUrls: [replica.url] };
+      const after = await Database.connect({ ...urls, applicationName: 'read-router-test', poolSizeMax: 4 });
+      try {
+        await after.query('INSERT INTO notes VALUES (2)');
+        const now = await after.position();
+        expect(now.timeline).toBe(before.timeline + 1);
+        reads = routed({ database: after });
+        expect(await count(now)).toMatchObject({ result: 2, servedBy: 'primary' });
+        expect(await count({ ...now, lsn: 0n })).toMatchObject({ result: 2, servedBy: 'primary' });
+        expect((await count(before)).position.timeline).toBeLessThanOrEqual(now.timeline);
+        const behind = { url: primary.url, replicaUrls: [promoted.url] };
+        const with2 = await Database.connect({ ...behind, applicationName: 'read-router-test' });
+        reads = routed({ database: with2 });
+        expect(await count(before)).toMatchObject({ result: 1, servedBy: 'primary' });
+        await with2.close();
+      } finally {
+        await after.close();
+      }
+    } finally {
+      await promoted.stop('immediate');
+    }
+  }, 60_000);
 
   it('keep their refusals: what the work throws is thrown once', async () => {
     const position = await note(1);

@@ -1,90 +1,167 @@
-import { isTemporary } from '@tidemark/runtime';
-import type { Pool, QueryConfig, QueryResult, QueryResultRow } from 'pg';
-import { onConnection } from './connection.js';
+import { ProblemError, type Config, type Metrics } from '@tidemark/runtime';
+import type { Query } from './connection.js';
 import type { Database } from './database.js';
-import { parseLsn, type Position } from './position.js';
+import { includes, Replica, type Place, type Routed } from './replica.js';
+import { Turns } from './turns.js';
 
-/** One statement on whichever connection serves the read. */
-export type Query = <Row extends QueryResultRow>(
-  statement: string | QueryConfig,
-  parameters?: unknown[],
-) => Promise<QueryResult<Row>>;
-
-export interface Routed<Result> {
-  result: Result;
-  servedBy: 'replica' | 'primary';
-  /** Includes all that the read saw: what a later read can be held to. */
-  position: Pick<Position, 'timeline' | 'lsn'>;
+export interface ReadRouterOptions {
+  database: Database;
+  metrics: Metrics;
+  routing: Config['readRouting'];
+  recentWindowMs: number;
+  /** How long a read waits for a replica to come as far as its token. */
+  waitMs?: number;
+  /** Reads that the primary takes over at the same time; beyond, they wait for their turn, and are then refused. */
+  takenOverMax?: number;
+  turnWaitMs?: number;
 }
 
-/** How long a replica that failed is left alone: its timeouts are not to be paid by every read. */
-const RESTS_MS = 1_000;
+/** Half of the primary's connections stay for writes, however far all replicas are behind. */
+const TAKEN_OVER_MAX = 6;
+const TURNS_WAITING_MAX = 500;
+const TURN_WAIT_MS = 1_000;
+/** Most of a replica's usual lag, and little beside the rest of a request. */
+const WAIT_MS = 50;
 
 /**
- * Serves a read from a replica that has replayed what the reader's token speaks of, else from the primary.
+ * Serves reads from replicas where that shows no less than the reader may expect, else from the primary.
  *
- * The check and the read run on one connection: two connections of one address may end on two replicas. A reader
- * without a token is not known to have seen nothing, and is served by the primary.
+ * A token is honoured whatever the routing. A read without one is served by the primary (`token`), by any replica
+ * (`replica`), or by the primary where what it reads changed a short while ago (`recent-to-primary`).
  */
 export class ReadRouter {
-  private next = 0;
-  private readonly restsUntil = new Map<Pool, number>();
+  private readonly replicas: readonly Replica[];
+  private readonly turns: Turns;
+  private readonly waitMs: number;
+  private first = 0;
+  private readonly reads;
+  private readonly waits;
 
-  constructor(private readonly database: Database) {}
+  constructor(private readonly options: ReadRouterOptions) {
+    const { database, metrics, waitMs = WAIT_MS, takenOverMax, turnWaitMs } = options;
+    this.replicas = database.replicas.map((pool) => new Replica(pool));
+    this.waitMs = waitMs;
+    this.turns = new Turns({
+      atOnce: takenOverMax ?? TAKEN_OVER_MAX,
+      waitingMax: TURNS_WAITING_MAX,
+      waitMs: turnWaitMs ?? TURN_WAIT_MS,
+    });
+    this.reads = metrics.counter('reads_total', 'Routed reads, by who served them and why.', [
+      'served_by',
+      'reason',
+    ]);
+    this.waits = metrics.histogram('read_wait_seconds', 'For a replica to come as far as a token.');
+  }
 
-  /** `work` only queries, and may run twice: on a replica that gives up, then on the primary. */
+  /**
+   * `work` only queries, and may run twice: on a replica that gives up, then on the primary.
+   *
+   * @param ageMs under `recent-to-primary`, how long ago the primary saw a change of what is read; null or no
+   * function where it does not know, which counts as recent
+   *
+   * Errors: `unavailable` where no replica can serve the read and the primary has too many of these already.
+   */
   async read<Result>(
-    consistency: Pick<Position, 'timeline' | 'lsn'> | null,
+    token: Place | null,
+    work: (query: Query) => Promise<Result>,
+    ageMs?: (query: Query) => Promise<number | null>,
+  ): Promise<Routed<Result>> {
+    if (this.replicas.length === 0) return this.readPrimary('no-replica', work);
+    if (token) return this.readHeldTo(token, work);
+    const { routing } = this.options;
+    if (routing === 'token') return this.readPrimary('no-token', work);
+    if (routing === 'recent-to-primary' && (await this.isRecent(ageMs))) {
+      return this.readPrimary('recent', work);
+    }
+    return (await this.readReplica('any', this.awake(), null, work)) ?? this.takeOver('away', work);
+  }
+
+  private async readHeldTo<Result>(
+    token: Place,
     work: (query: Query) => Promise<Result>,
   ): Promise<Routed<Result>> {
-    const replica = consistency && this.pickReplica();
-    const routed = replica && (await this.readReplica(replica, consistency, work));
+    const awake = this.awake();
+    const routed = await this.readReplica('reached', awake, token, work);
     if (routed) return routed;
-    const result = await work((statement, parameters) => this.database.query(statement, parameters));
-    // After the read, so that it is past every commit that the read saw.
-    return { result, servedBy: 'primary', position: await this.database.position() };
+    if (awake.length === 0) return this.takeOver('away', work);
+    const place = await this.clamp(token);
+    const stop = this.waits.startTimer();
+    const caughtUp = await this.firstToReach(awake, place);
+    stop();
+    return (
+      (caughtUp && (await this.readReplica('waited', [caughtUp], place, work))) ??
+      this.takeOver('behind', work)
+    );
   }
 
-  private pickReplica(): Pool | undefined {
-    const awake = this.database.replicas.filter((pool) => (this.restsUntil.get(pool) ?? 0) <= Date.now());
-    return awake[this.next++ % awake.length];
-  }
-
-  /** null: it has not come that far, or cannot say. */
+  /** From the first of them that can. */
   private async readReplica<Result>(
-    pool: Pool,
-    consistency: Pick<Position, 'timeline' | 'lsn'>,
+    reason: string,
+    replicas: readonly Replica[],
+    place: Place | null,
     work: (query: Query) => Promise<Result>,
   ): Promise<Routed<Result> | null> {
-    try {
-      return await onConnection(pool, async (client) => {
-        const position = await replayedBy((statement) => client.query(statement));
-        if (!position || position.timeline !== consistency.timeline || position.lsn < consistency.lsn)
-          return null;
-        const result = await work((statement, parameters) =>
-          typeof statement === 'string' ? client.query(statement, parameters) : client.query(statement),
-        );
-        // Replay went on while the read ran, and what it saw may be later than the check.
-        const after = await replayedBy((statement) => client.query(statement));
-        return { result, servedBy: 'replica' as const, position: after ?? position };
-      });
-    } catch (error) {
-      if (!isTemporary(error)) throw error;
-      this.restsUntil.set(pool, Date.now() + RESTS_MS);
-      return null;
+    for (const replica of replicas) {
+      const routed = await replica.read(place, work);
+      if (typeof routed === 'string') continue;
+      this.reads.inc({ served_by: 'replica', reason });
+      return routed;
     }
+    return null;
   }
-}
 
-/** How far a standby shows the log; null if it is none (promoted, or not replaying yet). */
-async function replayedBy(query: Query): Promise<Pick<Position, 'timeline' | 'lsn'> | null> {
-  const { rows } = await query<{ lsn: string | null; timeline: number }>({
-    name: 'replayed',
-    // The timeline of what was replayed. It lags behind a promotion elsewhere, which sends reads to the primary.
-    text: `SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END AS lsn,
-                  greatest(r.min_recovery_end_timeline, c.timeline_id) AS timeline
-             FROM pg_control_recovery() r, pg_control_checkpoint() c`,
-  });
-  const { lsn = null, timeline = 0 } = rows[0] ?? {};
-  return lsn === null ? null : { timeline, lsn: parseLsn(lsn) };
+  private async firstToReach(replicas: readonly Replica[], place: Place): Promise<Replica | null> {
+    const reaching = replicas.map(async (replica) => {
+      if (await replica.reaches(place, this.waitMs)) return replica;
+      throw new Error('behind');
+    });
+    return Promise.any(reaching).catch(() => null);
+  }
+
+  /**
+   * What a token may ask for: no more than there is, so that one made up costs what an honest one does. Of another
+   * history nobody can say what it speaks of, and all that there is by now includes it.
+   */
+  private async clamp(token: Place): Promise<Place> {
+    const now = await this.options.database.position().catch(() => token);
+    return includes(now, token) ? token : now;
+  }
+
+  private async isRecent(ageMs?: (query: Query) => Promise<number | null>): Promise<boolean> {
+    const age = (await ageMs?.(this.onPrimary)) ?? 0;
+    return age <= this.options.recentWindowMs;
+  }
+
+  private async readPrimary<Result>(
+    reason: string,
+    work: (query: Query) => Promise<Result>,
+  ): Promise<Routed<Result>> {
+    this.reads.inc({ served_by: 'primary', reason });
+    const result = await work(this.onPrimary);
+    // After the read, so that it is past every commit that the read saw.
+    return { result, servedBy: 'primary', position: await this.options.database.position() };
+  }
+
+  /** What replicas should have served. Bounded, so that their lag does not become the writers' outage. */
+  private async takeOver<Result>(
+    reason: string,
+    work: (query: Query) => Promise<Result>,
+  ): Promise<Routed<Result>> {
+    const turn = await this.turns.take(() => this.readPrimary(reason, work));
+    if (turn) return turn.result;
+    this.reads.inc({ served_by: 'none', reason });
+    throw new ProblemError('unavailable', 'The replicas are behind, and the primary is busy.', {
+      retryAfterS: 1,
+    });
+  }
+
+  /** Those that can be tried, in turn. */
+  private awake(): Replica[] {
+    const { replicas } = this;
+    const first = this.first++ % replicas.length;
+    return [...replicas.slice(first), ...replicas.slice(0, first)].filter((replica) => replica.mayServe());
+  }
+
+  private readonly onPrimary: Query = (statement, parameters) =>
+    this.options.database.query(statement, parameters);
 }

@@ -1,7 +1,7 @@
 import type { CreateUsers, TokenClaims } from '@tidemark/contracts';
 import { IdentityStore } from '@tidemark/runtime';
+import type { Query } from './connection.js';
 import type { Database } from './database.js';
-import type { Query } from './read-router.js';
 
 export interface UserRow {
   id: string;

@@ -25,5 +25,6 @@ export {
 } from './scripts/merge-cursors.js';
 export { readCursors, type HeldCursor } from './scripts/read-cursors.js';
 export { readDirty, type DirtyCursor } from './scripts/read-dirty.js';
+export { readRecent } from './scripts/read-recent.js';
 export { setCounters, type CountedCursor } from './scripts/set-counters.js';
 export { settleDirty } from './scripts/settle-dirty.js';

@@ -5,7 +5,7 @@
  * No script spans shards, so a Redis Cluster can hold them anywhere. The number of shards (SHARDS) is fixed for
  * the life of a Redis: changing it needs an empty one.
  *
- * Written by: `channel`, `marks`, `stream`, `membership` states by whoever applies the log (libs/channel-log);
+ * Written by: `channel`, `marks`, `recent`, `stream`, `membership` states by whoever applies the log (libs/channel-log);
  * `cursors`, `counters`, `loading` by read-status-service and by apply; `dirty` is added to by
  * read-status-service and taken from by sync-worker; `reports` and `online` are written by realtime-gateway.
  */
@@ -45,6 +45,8 @@ export class Keys {
   channel = (channelId: string): string => `{${this.channelShardName(channelId)}}:channel:${channelId}`;
   /** zset, all scores 0: what counts are derived from, above the floor. `apply-events.lua` says how. */
   marks = (channelId: string): string => `{${this.channelShardName(channelId)}}:marks:${channelId}`;
+  /** zset: a channel's newest messages as JSON, by seq (cache-first). `apply-events.lua` says what it is good for. */
+  recent = (channelId: string): string => `{${this.channelShardName(channelId)}}:recent:${channelId}`;
   /** stream: applied runs, and whom to count anew, for the strategies that count member by member. */
   stream = (channelShardName: string): string => `{${channelShardName}}:stream`;
   /** string: which read-status-service counts from the stream at the moment. */

@@ -80,9 +80,14 @@ describe('loadConfig', () => {
       /^READ_ACK "database" is not there yet/,
     ],
     [
-      'a pattern that comes later',
-      { DELIVERY_PATTERN: 'id-only' },
-      /^DELIVERY_PATTERN "id-only" is not there yet/,
+      'an unknown pattern',
+      { DELIVERY_PATTERN: 'id' },
+      /^DELIVERY_PATTERN must be full-payload or id-only or cache-first$/,
+    ],
+    [
+      'an unknown routing',
+      { READ_ROUTING: 'any-replica' },
+      /^READ_ROUTING must be token or replica or recent-to-primary$/,
     ],
     [
       'an unknown strategy',

@@ -101,8 +101,8 @@ const environment = z
     JWT_AUDIENCE: z.string().max(255).optional(),
     READ_STATUS_STRATEGY: choice(readStatusStrategies),
     READ_ACK: choice(['cache'], ['database']),
-    DELIVERY_PATTERN: choice(['full-payload'], ['id-only', 'cache-first']),
-    READ_ROUTING: choice(['token'], ['any-replica', 'recent-window', 'cache-first', 'primary']),
+    DELIVERY_PATTERN: choice(['full-payload', 'id-only', 'cache-first']),
+    READ_ROUTING: choice(['token', 'replica', 'recent-to-primary']),
     RECENT_WINDOW_MS: whole(1_000, 0, 60_000),
     FLUSH_INTERVAL_MS: whole(5_000, 50, 60_000),
     FLUSH_BATCH_SIZE_MAX: whole(5_000, 1, 50_000),
@@ -154,8 +154,8 @@ export interface Config {
   jwtAudience: string | null;
   readStatusStrategy: ReadStatusStrategyName;
   readAck: 'cache';
-  deliveryPattern: 'full-payload';
-  readRouting: 'token';
+  deliveryPattern: 'full-payload' | 'id-only' | 'cache-first';
+  readRouting: 'token' | 'replica' | 'recent-to-primary';
   recentWindowMs: number;
   flushIntervalMs: number;
   flushBatchSizeMax: number;

@@ -9,6 +9,7 @@ export {
   type MadeUpMessage,
 } from './factories.js';
 export { useDatabase, type TestDatabase } from './use-database.js';
+export { useReplicatedDatabase, type ReplicatedDatabase } from './use-replicated-database.js';
 export { useRedis, type TestRedis } from './use-redis.js';
 export {
   checkAnswer,

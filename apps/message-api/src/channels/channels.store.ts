@@ -49,6 +49,19 @@ export class ChannelsStore {
     };
   }
 
+  /** How long ago its log was last written, in ms. null: no such channel. */
+  async ageMs(query: Query, channelId: string): Promise<number | null> {
+    const { rows } = await query<{ ageMs: number }>({
+      name: 'channel-age',
+      // By the primary's clock alone. A log that is pruned to its end has long been at rest.
+      text: `SELECT 1000 * coalesce(extract(epoch FROM clock_timestamp() - e.at)::float8, 'Infinity') AS "ageMs"
+               FROM channels c LEFT JOIN channel_events e ON e.channel_id = c.id AND e.seq = c.head_seq
+              WHERE c.id = $1`,
+      values: [channelId],
+    });
+    return rows[0]?.ageMs ?? null;
+  }
+
   /** Locks the channel's row, as every change of a channel does first. */
   async lock(query: Query, channelId: string): Promise<void> {
     await query({

@@ -19,6 +19,7 @@ import {
   mustSee,
   mustSteer,
 } from '../channels/channel-access.js';
+import { ChannelsStore } from '../channels/channels.store.js';
 import { ChannelChanges } from '../events/channel-changes.js';
 import { afterCursor, pageOf } from '../page-cursor.js';
 import { MembersStore, type Candidate } from './members.store.js';
@@ -29,6 +30,7 @@ export class MembersService {
     private readonly database: Database,
     private readonly reads: ReadRouter,
     private readonly access: ChannelAccess,
+    private readonly channels: ChannelsStore,
     private readonly members: MembersStore,
     private readonly changes: ChannelChanges,
   ) {}
@@ -42,7 +44,11 @@ export class MembersService {
     const after = afterCursor(cursor);
     await this.access.enter(channelId, me);
     const answer = Answer.of(
-      await this.reads.read(consistency, (query) => this.members.list(query, channelId, after, limit + 1)),
+      await this.reads.read(
+        consistency,
+        (query) => this.members.list(query, channelId, after, limit + 1),
+        (query) => this.channels.ageMs(query, channelId),
+      ),
     );
     return answer.with(pageOf(answer.body, limit, ({ userId }) => userId));
   }

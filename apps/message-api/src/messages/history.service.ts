@@ -1,13 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import type { Consistency } from '@tidemark/channel-log';
-import type { MessagePage, MessagesQuery } from '@tidemark/contracts';
+import type { Message, MessagePage, MessagesQuery } from '@tidemark/contracts';
 import { Database, ReadRouter, type Query } from '@tidemark/database';
 import { Keys, readCursors, RedisConnection } from '@tidemark/redis';
 import type { Identity } from '@tidemark/runtime';
 import { Answer } from '../answer.js';
 import { ChannelAccess } from '../channels/channel-access.js';
-import type { CurrentMembership } from '../channels/channels.store.js';
-import { MessagesStore, type StoredMessage } from './messages.store.js';
+import { ChannelsStore, type CurrentMembership } from '../channels/channels.store.js';
+import { MessagesStore, type Window } from './messages.store.js';
+import { RecentMessages } from './recent-messages.js';
 
 const NEWEST = Number.MAX_SAFE_INTEGER;
 /** A Redis that is slower than this is not waited for: PostgreSQL has a cursor too, a flush older. */
@@ -24,8 +25,10 @@ interface Place {
 @Injectable()
 export class HistoryService {
   constructor(
-    private readonly access: ChannelAccess,
     private readonly database: Database,
+    private readonly access: ChannelAccess,
+    private readonly recent: RecentMessages,
+    private readonly channels: ChannelsStore,
     private readonly reads: ReadRouter,
     private readonly messages: MessagesStore,
     private readonly redis: RedisConnection,
@@ -39,55 +42,44 @@ export class HistoryService {
     consistency: Consistency | null,
   ): Promise<Answer<MessagePage>> {
     const { threadSeq, limit } = wanted;
-    const { membership } = await this.access.enter(channelId, me);
+    const { channel, membership } = await this.access.enter(channelId, me);
     const cursor =
       wanted.around === 'first-unread' && membership
         ? ((await this.threadCursorOf(me, channelId, threadSeq)) ??
           (await this.cursorOf(me, channelId, membership)))
         : null;
 
-    const routed = await this.reads.read(consistency, async (query) => {
-      const place = await this.placeOf(query, me, channelId, wanted, cursor);
-      const { pivot, below, from } = place;
-      // One more than is shown on either side says whether there is more.
-      const belowMax = place.from === 0 ? below + 1 : limit + 1;
-      const stored = await this.messages.window(query, {
-        ...{ channelId, threadSeq, pivot },
-        belowMax: below === 0 ? 1 : belowMax,
-        fromMax: from === 0 ? (pivot === NEWEST ? 0 : 1) : limit + 1,
-      });
-      return { place, stored };
-    });
+    if (cursor === null) {
+      const place = placeOf(wanted);
+      const recent = await this.recent.window({ threadSeq, ...windowOf(place, limit) }, channel, consistency);
+      if (recent) {
+        const position = await this.database.position();
+        const page = cutPage(recent, place, limit);
+        return Answer.of({ result: page, servedBy: 'cache', position }, { channelId, seq: channel.headSeq });
+      }
+    }
+
+    const read = async (query: Query) => {
+      const of = { channelId, userId: me.userId, threadSeq };
+      const unread = cursor === null ? null : await this.messages.firstUnread(query, { ...of, cursor });
+      const place = unread === null ? placeOf(wanted) : aroundOf(unread, limit);
+      const window = { channelId, threadSeq, ...windowOf(place, limit) };
+      return { place, stored: await this.messages.window(query, window) };
+    };
+    const routed = await this.reads.read(consistency, read, (query) =>
+      this.channels.ageMs(query, channelId),
+    );
     const { place, stored } = routed.result;
-    const page = cutPage(stored, place, limit);
+    const page = cutPage(
+      stored.map(({ message }) => message),
+      place,
+      limit,
+    );
     const headSeq = stored[0]?.headSeq;
     return Answer.of(
       { ...routed, result: page },
       headSeq === undefined ? undefined : { channelId, seq: headSeq },
     );
-  }
-
-  private async placeOf(
-    query: Query,
-    me: Identity,
-    channelId: string,
-    { before, after, around, threadSeq, limit }: MessagesQuery,
-    cursor: number | null,
-  ): Promise<Place> {
-    const half = Math.floor(limit / 2);
-    if (before !== undefined) return { pivot: before, below: limit, from: 0 };
-    if (after !== undefined) return { pivot: after + 1, below: 0, from: limit };
-    if (typeof around === 'number') return { pivot: around, below: half, from: limit - half };
-    if (around === 'first-unread' && cursor !== null) {
-      const pivot = await this.messages.firstUnread(query, {
-        channelId,
-        userId: me.userId,
-        cursor,
-        threadSeq,
-      });
-      if (pivot !== null) return { pivot, below: half, from: limit - half };
-    }
-    return { pivot: NEWEST, below: limit, from: 0 };
   }
 
   /** In a thread that I follow; its cursors are in PostgreSQL alone. */
@@ -127,13 +119,38 @@ export class HistoryService {
   }
 }
 
+/** Of the query alone: the newest, where nothing is unread or nobody's. */
+function placeOf({ before, after, around, limit }: MessagesQuery): Place {
+  if (before !== undefined) return { pivot: before, below: limit, from: 0 };
+  if (after !== undefined) return { pivot: after + 1, below: 0, from: limit };
+  if (typeof around === 'number') return aroundOf(around, limit);
+  return { pivot: NEWEST, below: limit, from: 0 };
+}
+
+function aroundOf(pivot: number, limit: number): Place {
+  const below = Math.floor(limit / 2);
+  return { pivot, below, from: limit - below };
+}
+
+/** One more than is shown on either side says whether there is more. */
+function windowOf(
+  { pivot, below, from }: Place,
+  limit: number,
+): Pick<Window, 'pivot' | 'belowMax' | 'fromMax'> {
+  const belowMax = from === 0 ? below + 1 : limit + 1;
+  return {
+    pivot,
+    belowMax: below === 0 ? 1 : belowMax,
+    fromMax: from === 0 ? (pivot === NEWEST ? 0 : 1) : limit + 1,
+  };
+}
+
 /** Of what was found on both sides of the pivot, `limit` messages: a side that is short leaves its room to the other. */
 function cutPage(
-  stored: readonly StoredMessage[],
+  messages: readonly Message[],
   { pivot, below, from }: Place,
   limit: number,
 ): MessagePage {
-  const messages = stored.map(({ message }) => message);
   const firstFrom = messages.findIndex(({ seq }) => seq >= pivot);
   const belowCount = firstFrom === -1 ? messages.length : firstFrom;
   const fromCount = messages.length - belowCount;

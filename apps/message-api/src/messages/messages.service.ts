@@ -1,20 +1,23 @@
 import { Injectable } from '@nestjs/common';
 import type { Consistency, LogRow } from '@tidemark/channel-log';
 import type { EditMessage, Message } from '@tidemark/contracts';
-import { ReadRouter, type Query } from '@tidemark/database';
+import { Database, ReadRouter, type Query } from '@tidemark/database';
 import { ProblemError, type Identity } from '@tidemark/runtime';
 import { Answer } from '../answer.js';
 import { ChannelAccess, maySteer, mustBeOpen, mustEnter } from '../channels/channel-access.js';
 import type { ChannelView } from '../channels/channels.store.js';
 import { ChannelChanges } from '../events/channel-changes.js';
 import { MessagesStore, type StoredMessage } from './messages.store.js';
+import { RecentMessages } from './recent-messages.js';
 import { unknownMentions } from './references.js';
 
 /** Messages one by one: reading, editing, deleting. */
 @Injectable()
 export class MessagesService {
   constructor(
+    private readonly database: Database,
     private readonly access: ChannelAccess,
+    private readonly recent: RecentMessages,
     private readonly reads: ReadRouter,
     private readonly messages: MessagesStore,
     private readonly changes: ChannelChanges,
@@ -26,8 +29,18 @@ export class MessagesService {
     seq: number,
     consistency: Consistency | null,
   ): Promise<Answer<Message>> {
-    await this.access.enter(channelId, me);
-    const routed = await this.reads.read(consistency, (query) => this.messages.get(query, channelId, seq));
+    const { channel } = await this.access.enter(channelId, me);
+    const wanted = { threadSeq: undefined, pivot: seq, belowMax: 0, fromMax: 1 };
+    const [recent] = (await this.recent.window(wanted, channel, consistency)) ?? [];
+    if (recent?.seq === seq) {
+      const position = await this.database.position();
+      return Answer.of({ result: recent, servedBy: 'cache', position }, { channelId, seq: channel.headSeq });
+    }
+    const routed = await this.reads.read(
+      consistency,
+      (query) => this.messages.get(query, channelId, seq),
+      (query) => this.messages.ageMs(query, channelId, seq),
+    );
     if (!routed.result) throw noSuchMessage();
     const { message, headSeq } = routed.result;
     return Answer.of({ ...routed, result: message }, { channelId, seq: headSeq });

@@ -47,6 +47,18 @@ export class MessagesStore {
     return rows[0] ? rowToStored(rows[0]) : null;
   }
 
+  /** How long ago it was sent, edited or deleted, in ms. null: no such message. */
+  async ageMs(query: Query, channelId: string, seq: number): Promise<number | null> {
+    const { rows } = await query<{ ageMs: number }>({
+      name: 'message-age',
+      text: `SELECT 1000 * extract(epoch FROM clock_timestamp() - greatest(created_at, edited_at, deleted_at))::float8
+                    AS "ageMs"
+               FROM messages WHERE channel_id = $1 AND seq = $2`,
+      values: [channelId, seq],
+    });
+    return rows[0]?.ageMs ?? null;
+  }
+
   async window(
     query: Query,
     { channelId, threadSeq, pivot, belowMax, fromMax }: Window,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { logEntry, type LogEntry, type LogRow } from '@tidemark/channel-log';
+import { LogStore, type LogRow } from '@tidemark/channel-log';
 import type { Message, SendMessage } from '@tidemark/contracts';
 import { Database, type Position } from '@tidemark/database';
 import { Metrics, ProblemError, type Identity } from '@tidemark/runtime';
@@ -29,6 +29,7 @@ export class SendsService implements OnApplicationShutdown {
     private readonly access: ChannelAccess,
     private readonly batches: SendBatches,
     private readonly applies: Applies,
+    private readonly log: LogStore,
     private readonly messages: MessagesStore,
     metrics: Metrics,
   ) {
@@ -72,7 +73,14 @@ export class SendsService implements OnApplicationShutdown {
     const position = await this.database.position();
     const entries = rows
       .filter(({ outcome }) => outcome === 'appended')
-      .map((row) => entryOf(channelId, sends[row.idx]!, row, position));
+      .map((row) => {
+        const send = sends[row.idx]!;
+        return this.log.entryOf(
+          logRowOf(channelId, send, row),
+          messageOf(channelId, send, row),
+          position,
+        );
+      });
     await this.applies.settle(channelId, entries);
     return position;
   }
@@ -161,8 +169,8 @@ function messageOf(channelId: string, { authorId, message }: Send, row: SendRow)
   };
 }
 
-function entryOf(channelId: string, send: Send, row: SendRow, position: Position): LogEntry {
-  const logRow: LogRow = {
+function logRowOf(channelId: string, send: Send, row: SendRow): LogRow {
+  return {
     channelId,
     seq: row.seq,
     ordinal: row.ordinal,
@@ -180,5 +188,4 @@ function entryOf(channelId: string, send: Send, row: SendRow, position: Position
     readTo: row.readTo,
     readTerm: row.readTerm,
   };
-  return logEntry(logRow, messageOf(channelId, send, row), position);
 }

@@ -22,7 +22,9 @@ export function feedEventOf(envelope: Envelope, json = JSON.stringify(envelope))
   return { seq, type, ordinal, json, moved: new Set(moved), speaksOf: spokenOf(envelope, moved) };
 }
 
-function spokenOf({ actorId, payload }: Envelope, moved: readonly string[]): readonly string[] {
+function spokenOf({ type, actorId, payload }: Envelope, moved: readonly string[]): readonly string[] {
+  // Under id-only a client fetches the message, with its author.
+  if (type.startsWith('message.') && !('author' in payload)) return [];
   const named = 'author' in payload ? payload.mentions : moved.slice(0, introducedMembersMax);
   const authorId = 'author' in payload ? payload.author.id : null;
   if (actorId === null || actorId === authorId) return named;

@@ -30,6 +30,15 @@ export type ApplyOutcome =
   | { outcome: 'hole'; seq: number }
   | { outcome: 'no-epoch'; seq: number };
 
+/** The newest messages that are kept of a channel, as JSON beside the facts: '' for an event of no message. */
+export interface KeptMessages {
+  messages: string[];
+  messagesMax: number;
+  bytesMax: number;
+  /** After so long without an event they are let go. */
+  idleMs: number;
+}
+
 const script = new Script('apply-events.lua');
 
 /** Applies a contiguous run of a channel's log and publishes its envelopes (JSON), each once. */
@@ -43,20 +52,33 @@ export async function applyEvents(
     stream: boolean;
     facts: EventFact[];
     envelopes: string[];
+    /** Left out: none are kept. */
+    keep?: KeptMessages;
   },
 ): Promise<ApplyOutcome> {
-  const shard = keys.channelShardName(run.channelId);
+  const { channelId, keep } = run;
+  const shard = keys.channelShardName(channelId);
   const [outcome, seq] = await script.run<[ApplyOutcome['outcome'], number]>(
     redis,
-    [keys.epoch(shard), keys.channel(run.channelId), keys.marks(run.channelId), keys.stream(shard)],
     [
-      run.channelId,
+      keys.epoch(shard),
+      keys.channel(channelId),
+      keys.marks(channelId),
+      keys.stream(shard),
+      keys.recent(channelId),
+    ],
+    [
+      channelId,
       run.logEpoch,
-      keys.eventsTopic(run.channelId),
+      keys.eventsTopic(channelId),
       run.windowEvents,
       run.stream ? 1 : 0,
+      keep?.messagesMax ?? 0,
+      keep?.bytesMax ?? 0,
+      keep?.idleMs ?? 0,
       JSON.stringify(run.facts),
       ...run.envelopes,
+      ...(keep?.messages ?? []),
     ],
   );
   return { outcome, seq };

@@ -11,6 +11,7 @@ import { installCursors } from './install-cursors.js';
 import { mergeCursors, type CursorEntry } from './merge-cursors.js';
 import { readCursors } from './read-cursors.js';
 import { readDirty } from './read-dirty.js';
+import { readRecent } from './read-recent.js';
 import { settleDirty } from './settle-dirty.js';
 
 const folder = __dirname;
@@ -69,6 +70,18 @@ describe('the scripts', () => {
       ...{ channelId: '7', logEpoch, windowEvents, stream: false, facts },
       envelopes: facts.map(({ s }) => JSON.stringify({ seq: s })),
     });
+  /** Keeps a made-up message of each fact that is about one. */
+  const keep = (facts: EventFact[], limits: { messagesMax?: number; bytesMax?: number } = {}, log = logEpoch) =>
+    applyEvents(redis, keys, {
+      ...{ channelId: '7', logEpoch: log, windowEvents: 1000, stream: false, facts },
+      envelopes: facts.map(() => '{}'),
+      keep: {
+        ...{ messagesMax: 10, bytesMax: 10_000, idleMs: 60_000, ...limits },
+        messages: facts.map(({ s, t, m }) => (t.startsWith('message.') ? `${m} as of ${s}` : '')),
+      },
+    });
+  const recent = (headSeq: number, pivot: number, belowMax: number, fromMax: number, log = logEpoch) =>
+    readRecent(redis, keys, { channelId: '7', logEpoch: log, headSeq, pivot, belowMax, fromMax });
   const count = async (userId: string, cursor: number) =>
     (
       await countUnread(redis, keys, keys.channelShardName('7'), logEpoch, [
@@ -134,6 +147,51 @@ describe('the scripts', () => {
         outcome: 'installed',
       });
       expect(await count('6', 4)).toEqual(exact(9, 5));
+    });
+
+    it('keeps the newest messages as they now stand, and says when a page is not all there', async () => {
+      await keep([1, 2, 3].map((seq) => created(seq, '5')));
+      const change = { m: 2, a: '5', c: 1 as const };
+      await keep([{ ...created(4, '5', change), t: 'message.edited' }]);
+      await keep([{ ...created(5, '5', { ...change, m: 3 }), t: 'message.deleted' }, created(6, '5')]);
+      const all = ['1 as of 1', '2 as of 4', '3 as of 5', '6 as of 6'];
+      expect(await recent(6, 100, 10, 0)).toEqual(all);
+      expect(await recent(6, 3, 1, 1)).toEqual(['2 as of 4', '3 as of 5']);
+      expect(await recent(7, 100, 10, 0)).toBeNull();
+      await keep([created(7, '5')], { messagesMax: 3 });
+      expect(await recent(7, 100, 3, 0)).toEqual(['3 as of 5', '6 as of 6', '7 as of 7']);
+      expect(await recent(7, 100, 4, 0)).toBeNull();
+      expect(await recent(7, 2, 0, 1)).toBeNull();
+      expect(await recent(7, 3, 0, 2)).toEqual(['3 as of 5', '6 as of 6']);
+      // A late change of one that is not kept any more brings nothing back.
+      await keep([{ ...created(8, '5', change), t: 'message.edited' }], { messagesMax: 3 });
+      expect(await recent(8, 100, 3, 0)).toEqual(['3 as of 5', '6 as of 6', '7 as of 7']);
+      await keep([created(9, '5')], { bytesMax: 20 });
+      expect(await recent(9, 100, 2, 0)).toEqual(['7 as of 7', '9 as of 9']);
+      expect(await recent(9, 100, 3, 0)).toBeNull();
+      await keep([created(10, '5', { t: 'messages.pruned', m: 7, c: 0 })]);
+      expect(await recent(10, 9, 0, 5)).toEqual(['9 as of 9']);
+      expect(await redis.pttl(keys.recent('7'))).toBeGreaterThan(0);
+    });
+
+    it('begins the messages anew after a run or a load that did not keep them, and in another history', async () => {
+      const state = { channelId: '7', logEpoch, ordinal: 3, floorSeq: 0, prunedSeq: 0, marks: [] };
+      await keep([created(1, '5'), created(2, '5')]);
+      await apply([created(3, '5')]);
+      expect(await recent(3, 100, 1, 0)).toBeNull();
+      await keep([created(4, '5')]);
+      expect(await recent(4, 100, 1, 0)).toEqual(['4 as of 4']);
+      expect(await recent(4, 100, 2, 0)).toBeNull();
+      await redis.del(keys.channel('7'));
+      await installChannel(redis, keys, '1', { ...state, headSeq: 6, stream: false });
+      expect(await recent(6, 100, 1, 0)).toBeNull();
+      await keep([created(7, '5')]);
+      expect(await recent(7, 100, 1, 0)).toEqual(['7 as of 7']);
+      expect(await recent(7, 100, 1, 0, 'log.2')).toBeNull();
+      await installChannel(redis, keys, '1', { ...state, logEpoch: 'log.2', headSeq: 7, stream: false });
+      await keep([created(8, '5')], {}, 'log.2');
+      expect(await recent(8, 100, 5, 0, 'log.2')).toBeNull();
+      expect(await recent(8, 8, 0, 5, 'log.2')).toEqual(['8 as of 8']);
     });
 
     it('takes nothing from another history or cache epoch', async () => {

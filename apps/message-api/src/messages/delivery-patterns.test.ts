@@ -1,0 +1,132 @@
+import type { Envelope, EventPage, Message, MessagePage } from '@tidemark/contracts';
+import { ChannelLog } from '@tidemark/channel-log';
+import { Keys } from '@tidemark/redis';
+import { sendMessages, useDatabase, useRedis } from '@tidemark/testing';
+import { useApi, type Person, type Reply } from '../test-support/use-api.js';
+
+describe('a delivery pattern', () => {
+  const database = useDatabase();
+  const redis = useRedis();
+  const keys = new Keys(4);
+  const engines = { databaseUrl: database.url, redisUrl: redis.url };
+  const idOnly = useApi({ ...engines, env: { DELIVERY_PATTERN: 'id-only' } }, 2);
+  const cacheFirst = useApi({ ...engines, env: { DELIVERY_PATTERN: 'cache-first' } }, 2);
+  const from = ({ headers }: Reply<unknown>) => headers['tidemark-served-by'];
+
+  /** What is published in a channel; `heard` runs in the moment of each. */
+  async function listen(channelId: string, heard: (envelope: Envelope) => void) {
+    const subscriber = redis.client.duplicate();
+    subscriber.on('message', (_, text: string) => {
+      const said = JSON.parse(text) as Envelope[] | { head: number };
+      if (Array.isArray(said)) said.forEach(heard);
+    });
+    await subscriber.subscribe(keys.eventsTopic(channelId));
+    return async () => {
+      await subscriber.ping();
+      subscriber.disconnect();
+    };
+  }
+
+  describe('id-only', () => {
+    it('names the message of an event, live and in the log, and its token holds the fetch to it', async () => {
+      const [ada, bob] = [await idOnly.person('ada'), await idOnly.person('bob')];
+      const channel = await ada.creates('private', bob);
+      const live: Envelope[] = [];
+      const end = await listen(channel.id, (envelope) => live.push(envelope));
+      const { body: sent } = await ada.sends(channel);
+      await ada.patch(`/v1/channels/${channel.id}/messages/${sent.seq}`, { text: 'edited' });
+      await ada.delete(`/v1/channels/${channel.id}/messages/${sent.seq}`);
+      await ada.patch(`/v1/channels/${channel.id}`, { name: 'renamed' });
+      await end();
+      const named = { seq: sent.seq };
+      expect(live.slice(0, 3).map(({ type, payload }) => [type, payload])).toEqual([
+        ['message.created', named],
+        ['message.edited', named],
+        ['message.deleted', named],
+      ]);
+      expect(live[3]).toMatchObject({ type: 'channel.updated', payload: { name: 'renamed' } });
+      const log = await bob.get<EventPage>(`/v1/channels/${channel.id}/events?after=${channel.headSeq}`);
+      expect(log.body.items.map(({ payload }) => payload)).toEqual(live.map(({ payload }) => payload));
+      const url = `/v1/channels/${channel.id}/messages/${sent.seq}`;
+      const fetched = await bob.get<Message>(url, { 'tidemark-token': live[2]!.token });
+      expect(fetched.body).toMatchObject({ seq: sent.seq, text: null });
+    });
+  });
+
+  describe('cache-first', () => {
+    let ada: Person;
+    let bob: Person;
+    let url: string;
+    let channel: { id: string };
+    beforeEach(async () => {
+      [ada, bob] = [await cacheFirst.person('ada'), await cacheFirst.person('bob')];
+      channel = await ada.creates('private', bob);
+      url = `/v1/channels/${channel.id}/messages`;
+    });
+    const page = (query = '') => bob.get<MessagePage>(`${url}${query}`);
+    const texts = ({ body }: Reply<MessagePage>) => body.items.map(({ text }) => text);
+
+    it('serves whoever was told of an event from the cache, as the database would', async () => {
+      const reads: Promise<[Envelope, Reply<Message>]>[] = [];
+      const end = await listen(channel.id, (envelope) => {
+        const { seq } = envelope.payload as Message;
+        reads.push(bob.get<Message>(`${url}/${seq}`).then((reply) => [envelope, reply]));
+      });
+      const sends = await Promise.all(
+        Array.from({ length: 20 }, (_, i) => ada.sends(channel, { text: `m${i}` })),
+      );
+      const [edited, deleted] = sends.map(({ body }) => body.seq);
+      await ada.patch(`${url}/${edited}`, { text: 'edited' });
+      await ada.delete(`${url}/${deleted}`);
+      await end();
+      const read = await Promise.all(reads);
+      expect(read).toHaveLength(22);
+      expect(read.every(([, { status }]) => status === 200)).toBe(true);
+      const last = await page();
+      expect([from(last), texts(last).length]).toEqual(['cache', 20]);
+      expect(texts(last).filter((text) => text === 'edited' || text === null)).toHaveLength(2);
+      // The same pages, whoever serves them.
+      const wanted = ['', '?limit=7', '?limit=6&after=9', '?limit=5&around=12', `?limit=3&before=${edited}`];
+      const cached = await Promise.all(wanted.map(page));
+      expect(new Set(cached.map(from))).toEqual(new Set(['cache']));
+      await redis.client.del(keys.recent(channel.id));
+      const stored = await Promise.all(wanted.map(page));
+      expect(new Set(stored.map(from))).toEqual(new Set(['primary']));
+      expect(cached.map(({ body }) => body)).toEqual(stored.map(({ body }) => body));
+    });
+
+    it('passes the cache by where a write of it failed, until the relay has made it good', async () => {
+      await ada.sends(channel, { text: 'first' });
+      expect(from(await page())).toBe('cache');
+      // Committed, and never applied: as by a process that died in between.
+      await sendMessages(database.pool, channel.id, [{ authorId: ada.id, text: 'second' }]);
+      const passed = await page();
+      expect([from(passed), texts(passed)]).toEqual(['primary', ['first', 'second']]);
+      const log = cacheFirst.instances[0]!.app.get(ChannelLog, { strict: false });
+      await log.reach(channel.id, Number.MAX_SAFE_INTEGER);
+      const again = await page();
+      expect([from(again), texts(again)]).toEqual(['cache', ['first', 'second']]);
+    });
+
+    it('serves from the database what Redis lost, and what others applied without keeping it', async () => {
+      await ada.sends(channel, { text: 'first' });
+      await redis.client.flushdb();
+      expect(texts(await page())).toEqual(['first']);
+      await ada.sends(channel, { text: 'second' });
+      await ada.sends(channel, { text: 'third' });
+      expect(texts(await page())).toEqual(['first', 'second', 'third']);
+      const other = idOnly.instances[0]!.app.get(ChannelLog, { strict: false });
+      await sendMessages(database.pool, channel.id, [{ authorId: ada.id, text: 'fourth' }]);
+      await other.reach(channel.id, Number.MAX_SAFE_INTEGER);
+      const passed = await page();
+      expect([from(passed), texts(passed)]).toEqual(['primary', ['first', 'second', 'third', 'fourth']]);
+    });
+
+    it('goes by rights as the primary has them', async () => {
+      await ada.sends(channel);
+      expect(from(await page())).toBe('cache');
+      await ada.removes(channel, bob);
+      expect((await page()).status).toBe(404);
+    });
+  });
+});

@@ -1,0 +1,110 @@
+import type { Channel, ChannelPage, MemberPage, Message, MessagePage, User } from '@tidemark/contracts';
+import { useRedis, useReplicatedDatabase } from '@tidemark/testing';
+import { useApi, type Api, type Reply } from './test-support/use-api.js';
+
+describe('reads with a streaming replica', () => {
+  const database = useReplicatedDatabase();
+  const redis = useRedis();
+  /** Two instances: whoever answers a read has not heard of the write before. */
+  const routed = (routing: string) =>
+    useApi(
+      {
+        ...{ redisUrl: redis.url },
+        get databaseUrl() {
+          return database.url;
+        },
+        get env() {
+          return { REPLICA_URLS: database.replicaUrl, READ_ROUTING: routing, RECENT_WINDOW_MS: '60000' };
+        },
+      },
+      2,
+    );
+  const byToken = routed('token');
+  const byReplica = routed('replica');
+  const byAge = routed('recent-to-primary');
+
+  const scene = async (api: Api) => {
+    const [ada, bob] = [await api.person('ada'), await api.person('bob')];
+    const channel = await ada.creates('private', bob);
+    const { body: message } = await ada.sends(channel, { text: 'first' });
+    await database.caughtUp();
+    return { ada, bob, channel, message, url: `/v1/channels/${channel.id}` };
+  };
+  const from = ({ headers }: Reply<unknown>) => headers['tidemark-served-by'];
+  const held = ({ token }: Reply<unknown>) => ({ 'tidemark-token': token });
+
+  it('include what the token of a write speaks of, in every read, however far behind the replica is', async () => {
+    const { ada, bob, channel, message, url } = await scene(byToken);
+    const eve = await byToken.person('eve');
+    await database.caughtUp();
+    await database.paused(async () => {
+      await ada.patch(`${url}/messages/${message.seq}`, { text: 'edited' });
+      const token = held(await ada.adds(channel, eve));
+      const reads = [
+        await bob.get<Message>(`${url}/messages/${message.seq}`, token),
+        await bob.get<MessagePage>(`${url}/messages`, token),
+        await bob.get<MemberPage>(`${url}/members`, token),
+        await eve.get<ChannelPage>('/v1/channels', token),
+        await bob.get<User>(`/v1/users/${eve.id}`, token),
+        await bob.get<Channel>(url, token),
+      ] as const;
+      expect(reads.map(from)).toEqual(Array(6).fill('primary'));
+      expect(reads[0].body.text).toBe('edited');
+      expect(reads[1].body.items.map(({ text }) => text)).toEqual(['edited']);
+      expect(reads[2].body.items.map(({ userId }) => userId)).toContain(eve.id);
+      expect(reads[3].body.items.map(({ id }) => id)).toEqual([channel.id]);
+    });
+    await database.caughtUp();
+    const first = await bob.get(`${url}/messages`);
+    await database.caughtUp();
+    const next = await bob.get<MessagePage>(`${url}/messages`, held(first));
+    expect([from(first), from(next)]).toEqual(['primary', 'replica']);
+    expect((await bob.get(`${url}/messages`, held(next))).status).toBe(200);
+    const { body } = await byToken.instances[0]!.app.inject({ url: '/metrics' });
+    expect(body).toMatch(/^tidemark_reads_total\{.*served_by="primary",reason="behind".*\} [1-9]/m);
+  });
+
+  it('under `replica` are open to lag, unless they carry a token', async () => {
+    const { ada, bob, message, url } = await scene(byReplica);
+    await database.paused(async () => {
+      const edit = await ada.patch(`${url}/messages/${message.seq}`, { text: 'edited' });
+      const stale = await bob.get<Message>(`${url}/messages/${message.seq}`);
+      expect([from(stale), stale.body.text]).toEqual(['replica', 'first']);
+      const fresh = await bob.get<Message>(`${url}/messages/${message.seq}`, held(edit));
+      expect([from(fresh), fresh.body.text]).toEqual(['primary', 'edited']);
+    });
+  });
+
+  it('under `recent-to-primary` go by the age of the change, not of the message', async () => {
+    const { ada, bob, channel, url } = await scene(byAge);
+    const { body: old } = await ada.sends(channel);
+    const { body: other } = await ada.sends(channel);
+    await ageBy(channel.id, '2 minutes');
+    await database.caughtUp();
+    expect(from(await bob.get(`${url}/messages`))).toBe('replica');
+    expect(from(await bob.get(`${url}/members`))).toBe('replica');
+    await database.paused(async () => {
+      await ada.patch(`${url}/messages/${old.seq}`, { text: 'edited' });
+      const edited = await bob.get<Message>(`${url}/messages/${old.seq}`);
+      expect([from(edited), edited.body.text]).toEqual(['primary', 'edited']);
+      expect(from(await bob.get(`${url}/messages/${other.seq}`))).toBe('replica');
+      const page = await bob.get<MessagePage>(`${url}/messages`);
+      expect([from(page), page.body.items.map(({ text }) => text)]).toEqual([
+        'primary',
+        ['first', 'edited', 'hello'],
+      ]);
+      expect(from(await bob.get('/v1/channels'))).toBe('primary');
+      await ada.delete(`${url}/messages/${other.seq}`);
+      expect((await bob.get<Message>(`${url}/messages/${other.seq}`)).body.text).toBeNull();
+    });
+  });
+
+  /** As if all that happened in a channel had happened so much earlier. */
+  async function ageBy(channelId: string, interval: string): Promise<void> {
+    await database.query(
+      `WITH aged AS (UPDATE channel_events SET at = at - $2::interval WHERE channel_id = $1)
+       UPDATE messages SET created_at = created_at - $2::interval WHERE channel_id = $1`,
+      [channelId, interval],
+    );
+  }
+});
