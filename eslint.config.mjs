@@ -16,6 +16,7 @@ const everyLib = [...libs, 'engines', 'testing'];
 /** Who may import whom, in code that runs in production. No app imports another. */
 const mayImport = {
   contracts: [],
+  client: ['contracts'],
   engines: [],
   runtime: ['contracts'],
   database: ['contracts', 'runtime'],
@@ -25,7 +26,7 @@ const mayImport = {
   app: libs,
   stack: ['engines', 'contracts', 'runtime', 'database', 'redis'],
   replay: [...everyLib, 'stack'],
-  tool: [...everyLib, 'stack', 'replay'],
+  tool: [...everyLib, 'client', 'stack', 'replay'],
 };
 
 /**
@@ -132,22 +133,40 @@ export default ts.config(
     rules: { 'import-x/no-default-export': 'off' },
   },
   {
-    // The client SDK and a browser import the contracts: nothing there may need Node.
-    files: ['libs/contracts/src/**/*.ts'],
+    // The client and a browser import the contracts: nothing in either may need Node.
+    files: ['libs/{client,contracts}/src/**/*.ts'],
     ignores: tests,
     rules: {
       'no-restricted-imports': [
         'error',
         {
-          paths: builtinModules.map((name) => ({ name, message: 'The contracts run in a browser too.' })),
-          patterns: [{ group: ['node:*'], message: 'The contracts run in a browser too.' }],
+          paths: builtinModules.map((name) => ({ name, message: 'This runs in a browser too.' })),
+          patterns: [{ group: ['node:*'], message: 'This runs in a browser too.' }],
         },
       ],
       'no-restricted-globals': [
         'error',
         ...Object.keys(globals.nodeBuiltin)
           .filter((name) => !(name in globals.browser))
-          .map((name) => ({ name, message: 'The contracts run in a browser too.' })),
+          .map((name) => ({ name, message: 'This runs in a browser too.' })),
+      ],
+    },
+  },
+  {
+    files: ['libs/client/src/**/*.ts'],
+    ignores: tests,
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            {
+              name: '@tidemark/contracts',
+              allowTypeImports: true,
+              message: 'Types alone: the client brings no schemas to the browser.',
+            },
+          ],
+        },
       ],
     },
   },

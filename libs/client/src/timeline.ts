@@ -1,0 +1,103 @@
+import type { Message, MessagePage } from '@tidemark/contracts';
+
+/** Held of one channel; beyond it the end that is farther from the reader goes, to be loaded again when wanted. */
+const messagesMax = 2_000;
+
+/** A message that is in the channel. */
+export type SentMessage = Message & { readonly status: 'sent' };
+
+/**
+ * The loaded part of a channel's messages, in seq order and without a hole: pages of history, and what happens to
+ * them since. `hasAfter` false: it goes up to now, and grows with each message.
+ */
+export class Timeline {
+  /** Null until the first page is there. */
+  items: readonly SentMessage[] | null = null;
+  hasBefore = false;
+  hasAfter = false;
+
+  private loading = 0;
+  /** What events said while pages were on their way, which may be older. */
+  private readonly said = new Map<number, Message>();
+  private newestSeq = 0;
+  private prunedSeq = 0;
+
+  /** A message as an event shows it: new, edited or deleted. */
+  apply(message: Message, created: boolean): void {
+    if (created) this.newestSeq = Math.max(this.newestSeq, message.seq);
+    if (this.loading > 0) this.said.set(message.seq, newer(message, this.said.get(message.seq)));
+    if (!this.items) return;
+    const at = this.items.findIndex(({ seq }) => seq === message.seq);
+    if (at >= 0) this.items = this.items.with(at, asSent(newer(message, this.items[at])));
+    else if (created && !this.hasAfter) this.put([...this.items, asSent(message)], 'after');
+  }
+
+  prune(throughSeq: number): void {
+    this.prunedSeq = Math.max(this.prunedSeq, throughSeq);
+    if (!this.items || (this.items[0]?.seq ?? Infinity) > throughSeq) return;
+    this.items = this.items.filter(({ seq }) => seq > throughSeq);
+    this.hasBefore = false;
+  }
+
+  /** Takes a page in: in place of what there is, or at one of its ends. False: it has been overtaken. */
+  async take(place: 'instead' | 'before' | 'after', load: () => Promise<MessagePage>): Promise<void> {
+    this.loading++;
+    const { items: from } = this;
+    try {
+      const page = await load();
+      const before = place === 'before' ? from?.[0]?.seq : undefined;
+      const after = place === 'after' ? from?.at(-1)?.seq : undefined;
+      // Meanwhile another page may have taken the place of what this one was to be joined to.
+      if (place === 'before' && this.items?.[0]?.seq !== before) return;
+      if (place === 'after' && this.items?.at(-1)?.seq !== after) return;
+      this.join(place, page);
+    } finally {
+      if (--this.loading === 0) this.said.clear();
+    }
+  }
+
+  /** Of another history. */
+  clear(): void {
+    this.items = null;
+    this.said.clear();
+    this.newestSeq = this.prunedSeq = 0;
+  }
+
+  private join(place: 'instead' | 'before' | 'after', page: MessagePage): void {
+    const loaded = page.items
+      .filter(({ seq }) => seq > this.prunedSeq)
+      .map((message) => asSent(newer(message, this.said.get(message.seq))));
+    const here = place === 'instead' ? [] : (this.items ?? []);
+    if (place !== 'after') this.hasBefore = page.hasBefore;
+    if (place === 'before') return this.put([...loaded, ...here], 'before');
+    const joined = [...here, ...loaded];
+    const lastSeq = joined.at(-1)?.seq ?? 0;
+    this.hasAfter = page.hasAfter;
+    if (!page.hasAfter && this.newestSeq > lastSeq) {
+      // Messages that came while the page was on its way; where they are not all here, there is more to load.
+      const since = [...this.said.values()].filter(({ seq }) => seq > lastSeq).sort((a, b) => a.seq - b.seq);
+      joined.push(...since.map(asSent));
+    }
+    this.put(joined, 'after');
+  }
+
+  private put(items: SentMessage[], growing: 'before' | 'after'): void {
+    const tooMany = items.length - messagesMax;
+    if (tooMany > 0 && growing === 'after') {
+      items = items.slice(tooMany);
+      this.hasBefore = true;
+    } else if (tooMany > 0) {
+      items = items.slice(0, messagesMax);
+      this.hasAfter = true;
+    }
+    this.items = items;
+  }
+}
+
+export const asSent = (message: Message): SentMessage => ({ ...message, status: 'sent' });
+
+/** A message is edited forward in time, and deleted once. */
+function newer(a: Message, b: Message | undefined): Message {
+  if (!b || (a.deletedAt !== null) !== (b.deletedAt !== null)) return !b || a.deletedAt !== null ? a : b;
+  return (a.editedAt ?? '') >= (b.editedAt ?? '') ? a : b;
+}
