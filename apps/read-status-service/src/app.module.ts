@@ -6,6 +6,9 @@ import { CursorCache } from './cursors/cursor-cache.js';
 import { ReadStatusController } from './read-status/read-status.controller.js';
 import { ReadStatusService } from './read-status/read-status.service.js';
 import { ReadStatusStore } from './read-status/read-status.store.js';
+import { ReceiptsController } from './receipts/receipts.controller.js';
+import { ReceiptsService } from './receipts/receipts.service.js';
+import { ReceiptsStore } from './receipts/receipts.store.js';
 import { ReportsConsumer } from './reports/reports.consumer.js';
 import { IncrementsConsumer } from './strategies/increments.consumer.js';
 import { ReadStatusStrategy } from './strategies/read-status-strategy.js';
@@ -14,12 +17,14 @@ import { WriteBehindStrategy } from './strategies/write-behind.strategy.js';
 
 @Module({
   imports: [ChannelLogModule],
-  controllers: [ReadStatusController],
+  controllers: [ReadStatusController, ReceiptsController],
   providers: [
     CursorCache,
     UnreadCounter,
     ReadStatusStore,
     ReadStatusService,
+    ReceiptsStore,
+    ReceiptsService,
     ReportsConsumer,
     IncrementsConsumer,
     {

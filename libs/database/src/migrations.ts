@@ -24,4 +24,5 @@ export const migrations = [
   sqlMigration('Tables1763769600000', '0001-tables.sql'),
   sqlMigration('AppendMessages1763769600001', '0002-append-messages.sql'),
   sqlMigration('Unread1763769600002', '0003-unread.sql'),
+  sqlMigration('Delivered1763769600004', '0005-delivered.sql'),
 ];

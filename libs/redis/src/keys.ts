@@ -53,7 +53,7 @@ export class Keys {
   /** string: the cache epochs under which every counter that PostgreSQL lacks was counted (write-behind). */
   readonly countedUnder = '{c0}:counted-under';
 
-  /** hash: channelId -> packed term, cursor, last read; field 0 says that all of the user's are loaded. */
+  /** hash: channelId -> packed term, cursor, last read, delivered if beyond; field 0 says that all of the user's are loaded. */
   cursors = (userId: string): string => `{${this.userShardName(userId)}}:cursors:${userId}`;
   /** hash: channelId -> packed unread, mentions, counted-through seq (write-behind). */
   counters = (userId: string): string => `{${this.userShardName(userId)}}:counters:${userId}`;

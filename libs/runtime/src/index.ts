@@ -17,6 +17,7 @@ export { Drain, type DrainStage } from './drain.js';
 export { Health, type HealthCheck } from './health.js';
 export { createHttpApp, type HttpAppOptions } from './http/http-app.js';
 export { refuseUnsafe } from './http/json-body.js';
+export { afterCursor, pageOf } from './http/page-cursor.js';
 export { ZBody, ZParams, ZQuery } from './http/validation.js';
 export { createLog, LOG, type Log } from './log.js';
 export { Lru } from './lru.js';

@@ -12,7 +12,7 @@ import { ReadStatusStore } from './read-status.store.js';
 const recountsMax = 10;
 const readAllChunk = 500;
 
-/** A member says how far they have read. */
+/** A member says how far they have read, or how far their device was reached. */
 export interface Report {
   userId: string;
   channelId: string;
@@ -42,12 +42,7 @@ export class ReadStatusService {
   async advance(reports: readonly Report[]): Promise<Reported[]> {
     const heads = await this.headsFor(reports);
     const merged = new Array<MergedCursor | null>(reports.length).fill(null);
-    // Clamped rather than refused: after a restore an honest client can be ahead of us, and a cursor past the
-    // head would hide every new message.
-    let open = reports.flatMap((report, at) => {
-      const head = heads.get(report.channelId);
-      return head === undefined ? [] : [{ ...report, at, cursor: Math.min(report.seq ?? head, head) }];
-    });
+    let open = clamped(reports, heads);
     for (let attempt = 1; open.length > 0; attempt++) {
       if (attempt > recountsMax)
         throw new ProblemError('unavailable', 'Too much changes at once; try again.');
@@ -62,6 +57,26 @@ export class ReadStatusService {
       open = open.filter(({ at }) => merged[at]?.outcome === 'stale');
     }
     return this.answer(reports, merged);
+  }
+
+  /** Notes what has reached members' devices. Whose channels are not theirs, and what comes late, changes nothing. */
+  async deliver(reports: readonly Report[]): Promise<void> {
+    await this.noteDelivered(reports);
+  }
+
+  /** One member's device in one channel, or a refusal. */
+  async deliverOne(report: Report): Promise<void> {
+    const [outcome] = await this.noteDelivered([report]);
+    if (!outcome || outcome.outcome === 'not-member') throw await this.notAMember(report.channelId);
+  }
+
+  private async noteDelivered(reports: readonly Report[]): Promise<MergedCursor[]> {
+    const known = clamped(reports, await this.headsFor(reports));
+    return this.cursors.merge(
+      known.map(({ userId, channelId, cursor }) => ({
+        ...{ userId, channelId, verb: 'deliver', cursor, counters: 'none' },
+      })),
+    );
   }
 
   /** Unread from `fromSeq` on. Committed before it is answered. */
@@ -193,6 +208,20 @@ export class ReadStatusService {
       ? new ProblemError('forbidden', 'Join the channel first.')
       : new ProblemError('not-found', 'There is no such channel.');
   }
+}
+
+/**
+ * Where reports lead, those of channels that there are. Clamped rather than refused: after a restore an honest
+ * client can be ahead of us, and a cursor past the head would hide every new message.
+ */
+function clamped(
+  reports: readonly Report[],
+  heads: ReadonlyMap<string, number>,
+): (Report & { at: number; cursor: number })[] {
+  return reports.flatMap((report, at) => {
+    const head = heads.get(report.channelId);
+    return head === undefined ? [] : [{ ...report, at, cursor: Math.min(report.seq ?? head, head) }];
+  });
 }
 
 function atLeast(consistency: Consistency | null): Map<string, number> {

@@ -3,13 +3,13 @@ import { z } from 'zod';
 /**
  * What arrives in the stream `reports`, as JSON in its field `request`.
  *
- * Said by   realtime-gateway (`read`), and by whoever applies a send with readTo (`notice`)
+ * Said by   realtime-gateway (`read`, `delivered`), and by whoever applies a send with readTo (`notice`)
  * Heard by  one of the read-status-services
  * Delivery  at least once: cursors only advance, so a repeat changes nothing
  */
 export const reportRequest = z.discriminatedUnion('kind', [
   z.object({
-    kind: z.literal('read'),
+    kind: z.enum(['read', 'delivered']),
     /** Where the answer goes, and by which name. */
     gatewayId: z.string(),
     id: z.string(),

@@ -17,7 +17,7 @@ const retryMs = 100;
 type Entry = [id: string, fields: string[]];
 
 /**
- * Takes read reports from the gateways, as many at a time as have come meanwhile, and answers each gateway.
+ * Takes read and delivery reports from the gateways, as many at a time as have come meanwhile, and answers each gateway.
  * An entry is removed once it is answered; what a replica took and did not answer, another takes over.
  */
 @Injectable()
@@ -38,8 +38,9 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     @Inject(ReadStatusService) private readonly readStatus: ReadStatusService,
   ) {
     this.blocking = connectBlocking(config.redis, (err) => appLog.debug({ err }, 'redis (reports)'));
-    this.reports = metrics.counter('read_reports_total', 'Read reports from sockets, by outcome.', [
+    this.reports = metrics.counter('read_reports_total', 'Reports from sockets, by kind and outcome.', [
       'outcome',
+      'kind',
     ]);
     drain.onDrain('reports', () => this.stop(), 'finish');
   }
@@ -109,7 +110,11 @@ export class ReportsConsumer implements OnApplicationBootstrap {
   private async answerAll(entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return;
     const requests = entries.flatMap(([, fields]) => parse(fields) ?? []);
-    await Promise.all([this.answerReads(requests), this.announce(requests)]);
+    await Promise.all([
+      this.answerReports(requests, 'read', (reports) => this.readStatus.advance(reports)),
+      this.answerReports(requests, 'delivered', (reports) => this.readStatus.deliver(reports)),
+      this.announce(requests),
+    ]);
     const ids = entries.map(([id]) => id);
     await Promise.all([
       this.redis.client.xack(this.keys.reports, group, ...ids),
@@ -117,38 +122,45 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     ]);
   }
 
-  private async answerReads(requests: readonly ReportRequest[]): Promise<void> {
-    const reads = requests.filter((request) => request.kind === 'read');
-    if (reads.length === 0) return;
+  /** Takes the reports of one kind, as one batch. What they are answered with: a count for each, or nothing. */
+  private async answerReports(
+    requests: readonly ReportRequest[],
+    kind: 'read' | 'delivered',
+    take: (reports: readonly Report[]) => Promise<(Count | null)[] | void>,
+  ): Promise<void> {
+    const said = requests
+      .filter((request) => request.kind !== 'notice')
+      .filter((request) => request.kind === kind);
+    if (said.length === 0) return;
     const reports: Report[] = [];
-    const spans = reads.map(({ userId, socketId, reports: said }) => {
+    const spans = said.map(({ userId, socketId, reports: ofRequest }) => {
       const from = reports.length;
       // Threads are not followed yet: such a report says nothing of the channel.
-      for (const { channelId, seq, term, threadSeq } of said) {
+      for (const { channelId, seq, term, threadSeq } of ofRequest) {
         if (threadSeq === undefined) reports.push({ userId, socketId, channelId, seq, term });
       }
       return { from, to: reports.length };
     });
-    let counts: (Count | null)[];
+    let counts: (Count | null)[] | void;
     try {
-      counts = await this.readStatus.advance(reports);
+      counts = await take(reports);
     } catch (error) {
       const { code, retryAfterS } = toProblemError(error);
-      this.reports.inc({ outcome: 'refused' }, reports.length);
+      this.reports.inc({ outcome: 'refused', kind }, reports.length);
       if (code === 'internal') this.appLog.error({ err: error }, 'reports were not taken');
       const refusal = { ok: false, code, ...(retryAfterS !== null && { retryAfterMs: retryAfterS * 1000 }) };
-      await Promise.all(reads.map(({ gatewayId, id }) => this.reply(gatewayId, { id, ...refusal })));
+      await Promise.all(said.map(({ gatewayId, id }) => this.reply(gatewayId, { id, ...refusal })));
       return;
     }
-    this.reports.inc({ outcome: 'taken' }, reports.length);
+    this.reports.inc({ outcome: 'taken', kind }, reports.length);
     await Promise.all(
-      reads.map(({ gatewayId, id }, i) => {
+      said.map(({ gatewayId, id }, i) => {
         const { from, to } = spans[i]!;
         // Channels that are not theirs are left out of the answer, as in a query.
         return this.reply(gatewayId, {
           id,
           ok: true,
-          counts: counts.slice(from, to).filter((count) => count),
+          ...(counts && { counts: counts.slice(from, to).filter((count) => count) }),
         });
       }),
     );
