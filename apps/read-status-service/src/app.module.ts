@@ -9,6 +9,7 @@ import { ReadStatusStore } from './read-status/read-status.store.js';
 import { ReceiptsController } from './receipts/receipts.controller.js';
 import { ReceiptsService } from './receipts/receipts.service.js';
 import { ReceiptsStore } from './receipts/receipts.store.js';
+import { ReconcileController } from './reconcile/reconcile.controller.js';
 import { ReportsConsumer } from './reports/reports.consumer.js';
 import { IncrementsConsumer } from './strategies/increments.consumer.js';
 import { ReadStatusStrategy } from './strategies/read-status-strategy.js';
@@ -17,7 +18,7 @@ import { WriteBehindStrategy } from './strategies/write-behind.strategy.js';
 
 @Module({
   imports: [ChannelLogModule],
-  controllers: [ReadStatusController, ReceiptsController],
+  controllers: [ReadStatusController, ReceiptsController, ReconcileController],
   providers: [
     CursorCache,
     UnreadCounter,

@@ -5,6 +5,7 @@ import { CONFIG, Drain, Health, IdentityStore, LOG, type Config, type Log } from
 import { CacheEpochs } from './cache-epochs.js';
 import { ChannelLog } from './channel-log.js';
 import { LogStore } from './log.store.js';
+import { Reconciler } from './reconcile/reconciler.js';
 
 /** PostgreSQL, Redis and the way from the one into the other: what every service of ours stands on. */
 @Module({
@@ -62,7 +63,19 @@ import { LogStore } from './log.store.js';
           countsByMember: config.readStatusStrategy === 'write-behind',
         }),
     },
+    {
+      provide: Reconciler,
+      inject: [CONFIG, Database, RedisConnection, Keys, ChannelLog],
+      useFactory: (config: Config, database: Database, redis: RedisConnection, keys: Keys, log: ChannelLog) =>
+        new Reconciler({
+          ...{ database, redis, keys, log },
+          countsByMember: config.readStatusStrategy === 'write-behind',
+        }),
+    },
   ],
-  exports: [Database, UsersStore, IdentityStore, Keys, LogStore, CacheEpochs, RedisConnection, ChannelLog],
+  exports: [
+    ...[Database, UsersStore, IdentityStore, Keys, LogStore, CacheEpochs, RedisConnection, ChannelLog],
+    Reconciler,
+  ],
 })
 export class ChannelLogModule {}
