@@ -8,6 +8,10 @@ import { CursorMoves } from './cursors/cursor-moves.js';
 import { ReadStatusController } from './read-status/read-status.controller.js';
 import { ReadStatusService } from './read-status/read-status.service.js';
 import { ReadStatusStore } from './read-status/read-status.store.js';
+import { ReceiptsController } from './receipts/receipts.controller.js';
+import { ReceiptsService } from './receipts/receipts.service.js';
+import { ReceiptsStore } from './receipts/receipts.store.js';
+import { ReconcileController } from './reconcile/reconcile.controller.js';
 import { ReportsConsumer } from './reports/reports.consumer.js';
 import { IncrementsConsumer } from './strategies/increments.consumer.js';
 import { ReadStatusStrategy } from './strategies/read-status-strategy.js';
@@ -28,7 +32,7 @@ const strategies = {
 
 @Module({
   imports: [ChannelLogModule],
-  controllers: [ReadStatusController],
+  controllers: [ReadStatusController, ReceiptsController, ReconcileController],
   providers: [
     CursorCache,
     CursorMoves,
@@ -38,6 +42,8 @@ const strategies = {
     ReadStatusService,
     ThreadsStore,
     ThreadsService,
+    ReceiptsStore,
+    ReceiptsService,
     ReportsConsumer,
     IncrementsConsumer,
     {

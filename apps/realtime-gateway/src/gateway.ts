@@ -73,7 +73,15 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
     @ConnectedSocket() socket: GatewaySocket,
     @Payload('read') reports: ClientPayload<'read'>,
   ): Promise<Acknowledgement<'read'>> {
-    return this.reads.report(connectionOf(socket), reports);
+    return this.reads.report('read', connectionOf(socket), reports);
+  }
+
+  @SubscribeMessage('delivered')
+  delivered(
+    @ConnectedSocket() socket: GatewaySocket,
+    @Payload('delivered') reports: ClientPayload<'delivered'>,
+  ): Promise<Acknowledgement<'delivered'>> {
+    return this.reads.report('delivered', connectionOf(socket), reports);
   }
 
   @SubscribeMessage('catch-up')

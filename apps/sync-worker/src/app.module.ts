@@ -11,6 +11,8 @@ import { PruningProcessor } from './pruning/pruning.processor.js';
 import { QueueConnections } from './queues/queue-connections.js';
 import { QueuesModule } from './queues/queues.module.js';
 import { QUEUE_PREFIX, WORKERS } from './queues/queues.js';
+import { DriftSamplingProcessor } from './reconcile/drift-sampling.processor.js';
+import { DriftSampling } from './reconcile/drift-sampling.service.js';
 import { RelayService } from './relay/relay.service.js';
 import { RelayStore } from './relay/relay.store.js';
 import { Schedules } from './schedules.js';
@@ -39,6 +41,8 @@ import { WorkerDrain } from './worker-drain.js';
     LogPruningStore,
     LogPruning,
     PruningProcessor,
+    DriftSampling,
+    DriftSamplingProcessor,
     Schedules,
     WorkerDrain,
   ],

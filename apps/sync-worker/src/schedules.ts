@@ -6,10 +6,11 @@ import { KEEP_JOBS, Queues } from './queues/queues.js';
 
 const WATCHDOG_MS_MIN = 2_000;
 const PRUNING_INTERVAL_MS = 3_600_000;
+const SAMPLING_INTERVAL_MS = 60_000;
 
 /**
- * What runs again and again: one flush per user shard, and the pruning of the log. BullMQ keeps schedulers in
- * Redis, so one that was emptied has forgotten them. They are written at each connect, and by a watchdog, since
+ * What runs again and again: one flush per user shard, the pruning of the log, and the audit of a sample. BullMQ
+ * keeps schedulers in Redis, so one that was emptied has forgotten them. They are written at each connect, and by a watchdog, since
  * FLUSHALL breaks no connection. Writing one that is there changes nothing.
  */
 @Injectable()
@@ -60,6 +61,11 @@ export class Schedules implements OnApplicationBootstrap {
       'prune-log',
       { every: PRUNING_INTERVAL_MS },
       { name: 'prune-log', opts: KEEP_JOBS },
+    );
+    await this.queues.sampling.upsertJobScheduler(
+      'sample',
+      { every: SAMPLING_INTERVAL_MS },
+      { name: 'sample', opts: KEEP_JOBS },
     );
   }
 }

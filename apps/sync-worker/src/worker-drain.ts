@@ -6,6 +6,7 @@ import { FlushProcessor } from './flush/flush.processor.js';
 import { FlushService } from './flush/flush.service.js';
 import { PruningProcessor } from './pruning/pruning.processor.js';
 import { QueueConnections } from './queues/queue-connections.js';
+import { DriftSamplingProcessor } from './reconcile/drift-sampling.processor.js';
 import { RelayService } from './relay/relay.service.js';
 
 /**
@@ -20,6 +21,7 @@ export class WorkerDrain {
     @Inject(QueueConnections) private readonly connections: QueueConnections,
     @Inject(FlushProcessor) private readonly flushJobs: FlushProcessor,
     @Inject(PruningProcessor) private readonly pruningJobs: PruningProcessor,
+    @Inject(DriftSamplingProcessor) private readonly samplingJobs: DriftSamplingProcessor,
     @Inject(RelayService) private readonly relay: RelayService,
     @Inject(FlushService) private readonly flush: FlushService,
   ) {
@@ -31,7 +33,9 @@ export class WorkerDrain {
     const flushUntil = Date.now() + drainMs * 0.8;
     await Promise.all([
       this.relay.stop(),
-      ...[this.flushJobs.worker, this.pruningJobs.worker].map((worker) => this.close(worker, drainMs * 0.4)),
+      ...[this.flushJobs, this.pruningJobs, this.samplingJobs].map(({ worker }) =>
+        this.close(worker, drainMs * 0.4),
+      ),
     ]);
     await this.flush.flushAll(flushUntil);
   }

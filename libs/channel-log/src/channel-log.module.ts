@@ -14,6 +14,7 @@ import {
 import { CacheEpochs } from './cache-epochs.js';
 import { ChannelLog } from './channel-log.js';
 import { LogStore } from './log.store.js';
+import { Reconciler } from './reconcile/reconciler.js';
 
 /** PostgreSQL, Redis and the way from the one into the other: what every service of ours stands on. */
 @Module({
@@ -78,7 +79,19 @@ import { LogStore } from './log.store.js';
           deliveryPattern: config.deliveryPattern,
         }),
     },
+    {
+      provide: Reconciler,
+      inject: [CONFIG, Database, RedisConnection, Keys, ChannelLog],
+      useFactory: (config: Config, database: Database, redis: RedisConnection, keys: Keys, log: ChannelLog) =>
+        new Reconciler({
+          ...{ database, redis, keys, log },
+          kept: keptUnder[config.readStatusStrategy],
+        }),
+    },
   ],
-  exports: [Database, UsersStore, IdentityStore, Keys, LogStore, CacheEpochs, RedisConnection, ChannelLog],
+  exports: [
+    ...[Database, UsersStore, IdentityStore, Keys, LogStore, CacheEpochs, RedisConnection, ChannelLog],
+    Reconciler,
+  ],
 })
 export class ChannelLogModule {}

@@ -202,8 +202,8 @@ export class ChannelLog {
     return throughSeq;
   }
 
-  /** The log no longer reaches back to what is applied: begin anew from the tables. */
-  private async reload(channelId: string): Promise<number> {
+  /** Begins a channel anew from the tables, as where the log no longer reaches back to what is applied. */
+  async reload(channelId: string): Promise<number> {
     const { redis, keys } = this.options;
     await redis.client.del(keys.channel(channelId));
     return this.load(channelId);

@@ -13,3 +13,5 @@ export {
   rowToMessage,
 } from './log.store.js';
 export { ChannelLogModule } from './channel-log.module.js';
+export { showDrift, type Drift } from './reconcile/drift.js';
+export { Reconciler, type Reconciliation } from './reconcile/reconciler.js';

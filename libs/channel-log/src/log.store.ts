@@ -80,7 +80,7 @@ export interface MembershipRow extends StoredCursor {
 
 const membershipColumns = `
   channel_id AS "channelId", user_id AS "userId", term, cursor_seq AS cursor, joined_seq AS "joinedSeq",
-  left_seq AS "leftSeq", coalesce(extract(epoch FROM last_read_at)::bigint, 0) AS "lastReadS"`;
+  left_seq AS "leftSeq", delivered_seq AS delivered, coalesce(extract(epoch FROM last_read_at)::bigint, 0) AS "lastReadS"`;
 
 function rowToMembership(row: Record<string, unknown>): MembershipRow {
   return {
@@ -92,6 +92,7 @@ function rowToMembership(row: Record<string, unknown>): MembershipRow {
     leftSeq: numberOrNull(row.leftSeq),
     left: row.leftSeq !== null,
     lastReadS: Number(row.lastReadS),
+    delivered: Number(row.delivered),
   };
 }
 

@@ -40,17 +40,16 @@ const built: Record<ServiceName, string[]> = {
     'POST /v1/unread/query',
     'PUT /v1/channels/{id}/read',
     'POST /v1/channels/{id}/unread',
+    'PUT /v1/channels/{id}/delivered',
     'POST /v1/read-all',
+    'GET /v1/channels/{id}/messages/{seq}/readers',
+    'POST /v1/admin/reconcile',
     ...everywhere,
   ],
   'realtime-gateway': everywhere,
   'sync-worker': everywhere,
 };
-const agreed = [
-  'PUT /v1/channels/{id}/delivered',
-  'GET /v1/channels/{id}/messages/{seq}/readers',
-  'POST /v1/admin/reconcile',
-];
+const agreed: string[] = [];
 
 describe.each(serviceNames)('the OpenAPI document of %s', (service) => {
   const document = openApiDocument(service);

@@ -278,7 +278,6 @@ export const routes = {
   },
   markDelivered: {
     ...readStatus,
-    exists: false,
     method: 'PUT',
     path: '/v1/channels/{id}/delivered',
     summary: 'Say that messages have reached my device',
@@ -297,7 +296,6 @@ export const routes = {
   },
   listReaders: {
     ...readStatus,
-    exists: false,
     method: 'GET',
     path: '/v1/channels/{id}/messages/{seq}/readers',
     summary: 'List who has read a message',
@@ -309,7 +307,6 @@ export const routes = {
   reconcile: {
     ...readStatus,
     asks: 'admin',
-    exists: false,
     method: 'POST',
     path: '/v1/admin/reconcile',
     summary: 'Recompute counts from the messages, and repair what differs if asked to',

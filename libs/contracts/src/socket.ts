@@ -139,7 +139,7 @@ const clientEvents = {
     answer: z.object({ counts: z.array(count) }),
     exists: true,
   },
-  delivered: { summary: 'This has reached my device.', payload: readReports, answer: done, exists: false },
+  delivered: { summary: 'This has reached my device.', payload: readReports, answer: done, exists: true },
   typing: { summary: 'I am writing.', payload: inChannel, answer: done, exists: true },
   open: {
     summary: 'Passive: send me the events of this channel.',

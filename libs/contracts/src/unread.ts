@@ -40,10 +40,14 @@ export type ReadReport = z.infer<typeof readReport>;
 
 export const readReports = z.array(readReport).max(readReportsMax);
 
-/** Who has read a message, exact as of `asOf`. */
+/**
+ * Who has read a message, by user id; exact as of `asOf`, and so is `count`, of all pages. Who turned their receipts
+ * off in the channel is not among them. `delivered` is how many of the same members' devices it has reached.
+ */
 export const readers = z
   .object({
     count: amount,
+    delivered: amount.optional(),
     asOf: time,
     items: z.array(z.object({ userId: id, lastReadAt: time })),
     nextCursor: z.string().nullable(),
@@ -51,9 +55,11 @@ export const readers = z
   .meta({ id: 'Readers' });
 export type Readers = z.infer<typeof readers>;
 
+/** Without `repair` nothing is changed. */
 export const reconcile = z.strictObject({ repair: z.boolean() });
 export type Reconcile = z.infer<typeof reconcile>;
 
+/** Members looked at, those of them that were wrong, and those that are right again. */
 export const reconciled = z
   .object({ checked: amount, drifted: amount, repaired: amount })
   .meta({ id: 'Reconciled' });

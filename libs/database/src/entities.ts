@@ -37,6 +37,7 @@ export class ChannelMemberEntity {
   @Column('bigint', { name: 'left_seq', nullable: true }) leftSeq: string | null;
   @Column('integer') term: number;
   @Column('bigint', { name: 'cursor_seq' }) cursorSeq: string;
+  @Column('bigint', { name: 'delivered_seq' }) deliveredSeq: string;
   @Column('timestamptz', { name: 'last_read_at', nullable: true }) lastReadAt: Date | null;
   @Column('integer', { name: 'unread_count' }) unreadCount: number;
   @Column('integer', { name: 'mention_count' }) mentionCount: number;

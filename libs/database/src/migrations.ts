@@ -25,5 +25,6 @@ export const migrations = [
   sqlMigration('AppendMessages1763769600001', '0002-append-messages.sql'),
   sqlMigration('Unread1763769600002', '0003-unread.sql'),
   sqlMigration('Threads1763769600003', '0004-threads.sql'),
+  sqlMigration('Delivered1763769600004', '0005-delivered.sql'),
   sqlMigration('CountedCursor1763769600005', '0006-counted-cursor.sql'),
 ];

@@ -24,7 +24,8 @@ export {
   type MergedCursor,
 } from './scripts/merge-cursors.js';
 export { readCursors, type HeldCursor } from './scripts/read-cursors.js';
-export { readDirty, type DirtyCursor } from './scripts/read-dirty.js';
+export { readDirty, readDirtyOfChannel, readMembers, type DirtyCursor } from './scripts/read-dirty.js';
 export { readRecent } from './scripts/read-recent.js';
+export { replaceCursors, type DriftedCursor } from './scripts/replace-cursors.js';
 export { setCounters, type CountedCursor } from './scripts/set-counters.js';
 export { settleDirty } from './scripts/settle-dirty.js';

@@ -55,7 +55,7 @@ export class Keys {
   /** string: the strategy and the cache epochs under which every counter that PostgreSQL lacks was counted. */
   readonly countedUnder = '{c0}:counted-under';
 
-  /** hash: channelId -> packed term, cursor, last read; field 0 says that all of the user's are loaded. */
+  /** hash: channelId -> packed term, cursor, last read, delivered if beyond; field 0 says that all of the user's are loaded. */
   cursors = (userId: string): string => `{${this.userShardName(userId)}}:cursors:${userId}`;
   /** hash: channelId -> packed unread, mentions, counted-through seq (not under watermark). */
   counters = (userId: string): string => `{${this.userShardName(userId)}}:counters:${userId}`;

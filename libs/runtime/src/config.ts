@@ -69,16 +69,16 @@ const databaseUrl = url('postgres', 'postgresql');
 const readStatusStrategies = ['watermark', 'write-behind', 'sync-db', 'redis-only'] as const;
 export type ReadStatusStrategyName = (typeof readStatusStrategies)[number];
 
+/** What a strategy keeps of members. */
+export interface Kept {
+  /** A counter for every member. */
+  counters: boolean;
+  /** How what Redis holds of a member reaches PostgreSQL: in a flush, before Redis has it, or not at all. */
+  stored: 'by-flush' | 'first' | 'never';
+}
+
 /** What each strategy keeps, for those that write beside the service that counts. */
-export const keptUnder: Record<
-  ReadStatusStrategyName,
-  {
-    /** A counter for every member. */
-    counters: boolean;
-    /** How what Redis holds of a member reaches PostgreSQL: in a flush, before Redis has it, or not at all. */
-    stored: 'by-flush' | 'first' | 'never';
-  }
-> = {
+export const keptUnder: Record<ReadStatusStrategyName, Kept> = {
   watermark: { counters: false, stored: 'by-flush' },
   'write-behind': { counters: true, stored: 'by-flush' },
   'sync-db': { counters: true, stored: 'first' },

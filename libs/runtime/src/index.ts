@@ -7,6 +7,7 @@ export {
   ConfigError,
   isOriginAllowed,
   keptUnder,
+  type Kept,
   loadConfig,
   loadConfigOrExit,
   loadDatabaseUrlOrExit,
@@ -19,6 +20,7 @@ export { Drain, type DrainStage } from './drain.js';
 export { Health, type HealthCheck } from './health.js';
 export { createHttpApp, type HttpAppOptions } from './http/http-app.js';
 export { refuseUnsafe } from './http/json-body.js';
+export { afterCursor, pageOf } from './http/page-cursor.js';
 export { ZBody, ZParams, ZQuery } from './http/validation.js';
 export { createLog, LOG, type Log } from './log.js';
 export { Lru } from './lru.js';

@@ -2,11 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { Consistency } from '@tidemark/channel-log';
 import type { Channel, ChannelPage, CreateChannel, PageQuery, UpdateChannel } from '@tidemark/contracts';
 import { Database, ReadRouter } from '@tidemark/database';
-import type { Identity } from '@tidemark/runtime';
+import { afterCursor, pageOf, type Identity } from '@tidemark/runtime';
 import { Answer } from '../answer.js';
 import { ChannelChanges } from '../events/channel-changes.js';
 import { MembersStore } from '../members/members.store.js';
-import { afterCursor, pageOf } from '../page-cursor.js';
 import { ChannelAccess, mustBeOpen, mustSteer } from './channel-access.js';
 import { ChannelsStore } from './channels.store.js';
 

@@ -9,7 +9,7 @@ import {
   type UpdateMembership,
 } from '@tidemark/contracts';
 import { Database, ReadRouter } from '@tidemark/database';
-import { ProblemError, type Identity } from '@tidemark/runtime';
+import { afterCursor, pageOf, ProblemError, type Identity } from '@tidemark/runtime';
 import { Answer } from '../answer.js';
 import {
   ChannelAccess,
@@ -21,7 +21,6 @@ import {
 } from '../channels/channel-access.js';
 import { ChannelsStore } from '../channels/channels.store.js';
 import { ChannelChanges } from '../events/channel-changes.js';
-import { afterCursor, pageOf } from '../page-cursor.js';
 import { MembersStore, type Candidate } from './members.store.js';
 
 @Injectable()

@@ -1,5 +1,5 @@
 import { Controller, Get, Headers, HttpCode, Inject, Post, Put, Res } from '@nestjs/common';
-import { decodeToken, encodeToken, type Consistency } from '@tidemark/channel-log';
+import { encodeToken } from '@tidemark/channel-log';
 import {
   consistencyTokenHeader,
   id,
@@ -18,6 +18,7 @@ import { Database } from '@tidemark/database';
 import { CurrentUser, ProblemError, ZBody, ZParams, type Identity } from '@tidemark/runtime';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { consistencyOf } from '../consistency.js';
 import { ReadStatusService } from './read-status.service.js';
 
 const channelPath = z.object({ id });
@@ -99,11 +100,4 @@ export class ReadStatusController {
     reply.headers({ [consistencyTokenHeader]: token, [servedByHeader]: servedBy });
     return answer;
   }
-}
-
-function consistencyOf(token: string | undefined): Consistency | null {
-  if (token === undefined) return null;
-  const consistency = decodeToken(token);
-  if (!consistency) throw new ProblemError('invalid-request', 'The Tidemark-Token is none of ours.');
-  return consistency;
 }

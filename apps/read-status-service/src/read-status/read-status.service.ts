@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog, type Consistency } from '@tidemark/channel-log';
 import type { Count, Unread } from '@tidemark/contracts';
-import { Keys, RedisConnection } from '@tidemark/redis';
+import { Keys, RedisConnection, type MergedCursor } from '@tidemark/redis';
 import { LOG, ProblemError, type Log } from '@tidemark/runtime';
 import { chunks, type ExactCount } from '../counts/unread-counter.js';
 import { CursorCache } from '../cursors/cursor-cache.js';
@@ -11,7 +11,7 @@ import { ReadStatusStore } from './read-status.store.js';
 
 const readAllChunk = 500;
 
-/** A member says how far they have read. */
+/** A member says how far they have read, or how far their device was reached. */
 export interface Report {
   userId: string;
   channelId: string;
@@ -67,12 +67,7 @@ export class ReadStatusService {
   private async advanceChannels(reports: readonly Report[]): Promise<Reported[]> {
     if (reports.length === 0) return [];
     const heads = await this.headsFor(reports);
-    // Clamped rather than refused: after a restore an honest client can be ahead of us, and a cursor past the
-    // head would hide every new message.
-    const reads = reports.flatMap((report, at) => {
-      const head = heads.get(report.channelId);
-      return head === undefined ? [] : [{ ...report, at, cursor: Math.min(report.seq ?? head, head) }];
-    });
+    const reads = clamped(reports, heads);
     const standings = new Array<Standing | null>(reports.length).fill(null);
     (await this.strategy.advance(reads)).forEach((standing, i) => (standings[reads[i]!.at] = standing));
     return this.answer(standings, reports);
@@ -84,6 +79,27 @@ export class ReadStatusService {
     if (!count) throw await this.refusal(report);
     await this.publishIfPossible([{ userId: report.userId, count }]);
     return count;
+  }
+
+  /** Notes what has reached members' devices. Whose channels are not theirs, and what comes late, changes nothing. */
+  async deliver(reports: readonly Report[]): Promise<void> {
+    // What has reached a device of a thread says nothing of its channel.
+    await this.noteDelivered(reports.filter((report) => !isOfThread(report)));
+  }
+
+  /** One member's device in one channel, or a refusal. */
+  async deliverOne(report: Report): Promise<void> {
+    const [outcome] = await this.noteDelivered([report]);
+    if (!outcome || outcome.outcome === 'not-member') throw await this.refusal(report);
+  }
+
+  private async noteDelivered(reports: readonly Report[]): Promise<MergedCursor[]> {
+    const known = clamped(reports, await this.headsFor(reports));
+    return this.cursors.merge(
+      known.map(({ userId, channelId, cursor }) => ({
+        ...{ userId, channelId, verb: 'deliver', cursor, counters: 'none' },
+      })),
+    );
   }
 
   /** Unread from `fromSeq` on. Committed before it is answered. */
@@ -229,6 +245,20 @@ function isOfThread(report: Report): report is ThreadReport {
 function byChannelAndThread(a: Count, b: Count): number {
   if (a.channelId !== b.channelId) return BigInt(a.channelId) < BigInt(b.channelId) ? -1 : 1;
   return (a.threadSeq ?? 0) - (b.threadSeq ?? 0);
+}
+
+/**
+ * Where reports lead, those of channels that there are. Clamped rather than refused: after a restore an honest
+ * client can be ahead of us, and a cursor past the head would hide every new message.
+ */
+function clamped(
+  reports: readonly Report[],
+  heads: ReadonlyMap<string, number>,
+): (Report & { at: number; cursor: number })[] {
+  return reports.flatMap((report, at) => {
+    const head = heads.get(report.channelId);
+    return head === undefined ? [] : [{ ...report, at, cursor: Math.min(report.seq ?? head, head) }];
+  });
 }
 
 function atLeast(consistency: Consistency | null): Map<string, number> {

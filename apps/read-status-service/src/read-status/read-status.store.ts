@@ -37,7 +37,9 @@ export class ReadStatusStore {
     fromSeq: number,
   ): Promise<{ term: number; cursor: number } | null> {
     const { rows } = await this.database.query<{ term: number; cursor: string }>(
-      `UPDATE channel_members m SET term = m.term + 1, cursor_seq = least($3::bigint - 1, c.head_seq), counted_seq = 0
+      // What was counted at the old cursor is void; what was read stays delivered.
+      `UPDATE channel_members m SET term = m.term + 1, cursor_seq = least($3::bigint - 1, c.head_seq),
+              counted_seq = 0, delivered_seq = greatest(m.delivered_seq, m.cursor_seq)
          FROM channels c
         WHERE c.id = $1 AND m.channel_id = $1 AND m.user_id = $2 AND m.left_seq IS NULL
         RETURNING m.term, m.cursor_seq AS cursor`,

@@ -3,13 +3,13 @@ import { z } from 'zod';
 /**
  * What arrives in the stream `reports`, as JSON in its field `request`.
  *
- * Said by   realtime-gateway (`read`), and by whoever applies a send with readTo (`notice`)
+ * Said by   realtime-gateway (`read`, `delivered`), and by whoever applies a send with readTo (`notice`)
  * Heard by  one of the read-status-services
  * Delivery  at least once: cursors only advance, so a repeat changes nothing
  */
 export const reportRequest = z.discriminatedUnion('kind', [
   z.object({
-    kind: z.literal('read'),
+    kind: z.enum(['read', 'delivered']),
     /** Where the answer goes, and by which name. */
     gatewayId: z.string(),
     id: z.string(),
@@ -27,4 +27,5 @@ export const reportRequest = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('notice'), userId: z.string(), channelId: z.string() }),
 ]);
 export type ReportRequest = z.infer<typeof reportRequest>;
-export type ReadRequest = Extract<ReportRequest, { kind: 'read' }>;
+/** One that a device said. */
+export type SaidRequest = Exclude<ReportRequest, { kind: 'notice' }>;

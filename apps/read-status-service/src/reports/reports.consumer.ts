@@ -5,7 +5,7 @@ import type { Count } from '@tidemark/contracts';
 import { connectBlocking, Keys, RedisConnection, type RedisClient } from '@tidemark/redis';
 import { CONFIG, Drain, LOG, Metrics, toProblemError, type Config, type Log } from '@tidemark/runtime';
 import { ReadStatusService, type Report } from '../read-status/read-status.service.js';
-import { reportRequest, type ReadRequest, type ReportRequest } from './report-request.js';
+import { reportRequest, type ReportRequest, type SaidRequest } from './report-request.js';
 
 const group = 'read-status';
 const requestsMax = 256;
@@ -17,7 +17,7 @@ const retryMs = 100;
 type Entry = [id: string, fields: string[]];
 
 /**
- * Takes read reports from the gateways, as many at a time as have come meanwhile, and answers each gateway.
+ * Takes read and delivery reports from the gateways, as many at a time as have come meanwhile, and answers each gateway.
  * An entry is removed once it is answered; what a replica took and did not answer, another takes over.
  */
 @Injectable()
@@ -38,8 +38,9 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     @Inject(ReadStatusService) private readonly readStatus: ReadStatusService,
   ) {
     this.blocking = connectBlocking(config.redis, (err) => appLog.debug({ err }, 'redis (reports)'));
-    this.reports = metrics.counter('read_reports_total', 'Read reports from sockets, by outcome.', [
+    this.reports = metrics.counter('read_reports_total', 'Reports from sockets, by kind and outcome.', [
       'outcome',
+      'kind',
     ]);
     drain.onDrain('reports', () => this.stop(), 'finish');
   }
@@ -109,7 +110,25 @@ export class ReportsConsumer implements OnApplicationBootstrap {
   private async answerAll(entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return;
     const requests = entries.flatMap(([, fields]) => parse(fields) ?? []);
-    await Promise.all([this.answerReads(requests), this.announce(requests)]);
+    const said = requests.filter((request) => request.kind !== 'notice');
+    const reads = said.filter(({ kind }) => kind === 'read');
+    const ofThreads = reads.filter(({ reports }) => reports.some(({ threadSeq }) => threadSeq !== undefined));
+    const advance = (reports: readonly Report[]) => this.readStatus.advance(reports);
+    // Reads of threads wait for PostgreSQL; those of channels alone must not wait with them.
+    await Promise.all([
+      this.answerReports(
+        reads.filter((request) => !ofThreads.includes(request)),
+        'read',
+        advance,
+      ),
+      this.answerReports(ofThreads, 'read', advance),
+      this.answerReports(
+        said.filter(({ kind }) => kind === 'delivered'),
+        'delivered',
+        (reports) => this.readStatus.deliver(reports),
+      ),
+      this.announce(requests),
+    ]);
     const ids = entries.map(([id]) => id);
     await Promise.all([
       this.redis.client.xack(this.keys.reports, group, ...ids),
@@ -117,44 +136,39 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     ]);
   }
 
-  private async answerReads(requests: readonly ReportRequest[]): Promise<void> {
-    const reads = requests.filter((request) => request.kind === 'read');
-    const ofThreads = reads.filter(({ reports }) => reports.some(({ threadSeq }) => threadSeq !== undefined));
-    // Reads of threads wait for PostgreSQL; those of channels alone must not wait with them.
-    await Promise.all([
-      this.answerTogether(reads.filter((request) => !ofThreads.includes(request))),
-      this.answerTogether(ofThreads),
-    ]);
-  }
-
-  private async answerTogether(reads: readonly ReadRequest[]): Promise<void> {
-    if (reads.length === 0) return;
+  /** Takes the reports of one kind, as one batch. What they are answered with: a count for each, or nothing. */
+  private async answerReports(
+    said: readonly SaidRequest[],
+    kind: SaidRequest['kind'],
+    take: (reports: readonly Report[]) => Promise<(Count | null)[] | void>,
+  ): Promise<void> {
+    if (said.length === 0) return;
     const reports: Report[] = [];
-    const spans = reads.map(({ userId, socketId, reports: said }) => {
+    const spans = said.map(({ userId, socketId, reports: ofRequest }) => {
       const from = reports.length;
-      reports.push(...said.map((report) => ({ ...report, userId, socketId })));
+      reports.push(...ofRequest.map((report) => ({ ...report, userId, socketId })));
       return { from, to: reports.length };
     });
-    let counts: (Count | null)[];
+    let counts: (Count | null)[] | void;
     try {
-      counts = await this.readStatus.advance(reports);
+      counts = await take(reports);
     } catch (error) {
       const { code, retryAfterS } = toProblemError(error);
-      this.reports.inc({ outcome: 'refused' }, reports.length);
+      this.reports.inc({ outcome: 'refused', kind }, reports.length);
       if (code === 'internal') this.appLog.error({ err: error }, 'reports were not taken');
       const refusal = { ok: false, code, ...(retryAfterS !== null && { retryAfterMs: retryAfterS * 1000 }) };
-      await Promise.all(reads.map(({ gatewayId, id }) => this.reply(gatewayId, { id, ...refusal })));
+      await Promise.all(said.map(({ gatewayId, id }) => this.reply(gatewayId, { id, ...refusal })));
       return;
     }
-    this.reports.inc({ outcome: 'taken' }, reports.length);
+    this.reports.inc({ outcome: 'taken', kind }, reports.length);
     await Promise.all(
-      reads.map(({ gatewayId, id }, i) => {
+      said.map(({ gatewayId, id }, i) => {
         const { from, to } = spans[i]!;
         // Channels that are not theirs, and threads that do not exist, are left out, as ids in a query.
         return this.reply(gatewayId, {
           id,
           ok: true,
-          counts: counts.slice(from, to).filter((count) => count),
+          ...(counts && { counts: counts.slice(from, to).filter((count) => count) }),
         });
       }),
     );

@@ -56,6 +56,19 @@ describe('read reports', () => {
     await reply(request!, { ok: false, code: 'unavailable' });
   });
 
+  it('of what is delivered go the same way, and come back with no counts', async () => {
+    const { ada, channelId } = await scene(world);
+    const client = await world.connect(ada);
+    expect(await client.say('delivered', [])).toEqual({ ok: true });
+    const answer = client.say('delivered', [{ channelId, seq: 3 }]);
+    const [request] = await waitForRequests(1);
+    expect(request).toMatchObject({ kind: 'delivered', userId: ada.id, reports: [{ channelId, seq: 3 }] });
+    await reply(request!, { ok: true });
+    expect(await answer).toEqual({ ok: true });
+    const tooMany = Array.from({ length: 1_001 }, () => ({ channelId, seq: 3 }));
+    expect(await client.say('delivered', tooMany)).toMatchObject({ ok: false, code: 'invalid-request' });
+  });
+
   it('that say nothing are answered at once', async () => {
     const { ada } = await scene(world);
     const client = await world.connect(ada);

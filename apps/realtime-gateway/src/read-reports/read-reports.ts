@@ -13,13 +13,16 @@ const retryAfterMs = 1_000;
 /** Requests that nobody takes. Older ones are given up here by then, and clients repeat them. */
 const streamLengthMax = 100_000;
 
-type Answer = { id: string } & ({ ok: true; counts: Count[] } | ({ ok: false } & SocketRefusal));
+/** What a client may report: how far it has read, or how far its device was reached. */
+type Kind = 'read' | 'delivered';
+/** The service answers `read` with counts, `delivered` without. */
+type Answer = { ok: true; counts: Count[] } | ({ ok: false } & SocketRefusal);
 
-/** Takes clients' read reports to read-status-service and its answers back, both through Redis. */
+/** Takes clients' read and delivery reports to read-status-service and its answers back, both through Redis. */
 @Injectable()
 export class ReadReports implements OnApplicationBootstrap {
   private readonly gatewayId = randomUUID();
-  private readonly underWay = new Map<string, (answer: Acknowledgement<'read'>) => void>();
+  private readonly underWay = new Map<string, (answer: Answer) => void>();
   private readonly outcomes;
   private nextId = 0;
 
@@ -30,8 +33,9 @@ export class ReadReports implements OnApplicationBootstrap {
     @Inject(LOG) private readonly log: Log,
     @Inject(Metrics) metrics: Metrics,
   ) {
-    this.outcomes = metrics.counter('read_reports_total', 'Requests with read reports, by outcome.', [
+    this.outcomes = metrics.counter('read_reports_total', 'Requests with reports, by kind and outcome.', [
       'outcome',
+      'kind',
     ]);
   }
 
@@ -45,16 +49,21 @@ export class ReadReports implements OnApplicationBootstrap {
     return this.underWay.size;
   }
 
-  async report(connection: Connection, reports: readonly ReadReport[]): Promise<Acknowledgement<'read'>> {
-    const answer = await this.answerTo(connection, reports);
-    this.outcomes.inc({ outcome: answer.ok ? 'taken' : answer.code });
-    return answer;
+  async report<Said extends Kind>(
+    kind: Said,
+    connection: Connection,
+    reports: readonly ReadReport[],
+  ): Promise<Acknowledgement<Said>> {
+    const answer = await this.answerTo(kind, connection, reports);
+    this.outcomes.inc({ outcome: answer.ok ? 'taken' : answer.code, kind });
+    return (answer.ok && kind === 'delivered' ? { ok: true } : answer) as Acknowledgement<Said>;
   }
 
   private async answerTo(
+    kind: Kind,
     connection: Connection,
     reports: readonly ReadReport[],
-  ): Promise<Acknowledgement<'read'>> {
+  ): Promise<Answer> {
     if (reports.length === 0) return { ok: true, counts: [] };
     if (connection.readsUnderWay >= underWayPerConnectionMax) {
       return { ok: false, code: 'rate-limited', retryAfterMs };
@@ -62,20 +71,20 @@ export class ReadReports implements OnApplicationBootstrap {
     if (this.underWay.size >= underWayMax) return { ok: false, code: 'unavailable', retryAfterMs };
     connection.readsUnderWay++;
     try {
-      return await this.ask(connection, reports);
+      return await this.ask(kind, connection, reports);
     } finally {
       connection.readsUnderWay--;
     }
   }
 
-  private ask(connection: Connection, reports: readonly ReadReport[]): Promise<Acknowledgement<'read'>> {
+  private ask(kind: Kind, connection: Connection, reports: readonly ReadReport[]): Promise<Answer> {
     const id = String(this.nextId++);
     const { gatewayId } = this;
     const request = JSON.stringify({
-      ...{ kind: 'read', gatewayId, id, socketId: connection.id, userId: connection.userId, reports },
+      ...{ kind, gatewayId, id, socketId: connection.id, userId: connection.userId, reports },
     });
     return new Promise((resolve) => {
-      const settle = (answer: Acknowledgement<'read'>) => {
+      const settle = (answer: Answer) => {
         clearTimeout(timer);
         this.underWay.delete(id);
         resolve(answer);
@@ -97,7 +106,7 @@ export class ReadReports implements OnApplicationBootstrap {
   }
 
   private hear(message: string): void {
-    const { id, ...answer } = JSON.parse(message) as Answer;
+    const { id, ...answer } = JSON.parse(message) as Answer & { id: string };
     this.underWay.get(id)?.(answer);
   }
 }

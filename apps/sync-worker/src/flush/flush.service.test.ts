@@ -74,6 +74,51 @@ describe('a flush', () => {
     expect(rows).toHaveLength(35);
   });
 
+  it('brings what is delivered with the cursor in one row write, and alone where nothing was read', async () => {
+    await parts.read(userId, channelId, 5);
+    for (let seq = 6; seq <= 300; seq++) await parts.deliver(userId, channelId, seq);
+    await parts.flushService().flush(shardName, later());
+    expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 5, delivered: 300 });
+    expect(await rowWrites()).toBe(1);
+    const { lastReadAt } = await parts.row(userId, channelId);
+
+    await parts.deliver(userId, channelId, 400);
+    await parts.deliver(userId, channelId, 350);
+    await parts.flushService().flush(shardName, later());
+    expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 5, delivered: 400, lastReadAt });
+    expect(await parts.dirtyCount()).toBe(0);
+    // What is read is delivered: nothing is kept apart, and nothing goes back.
+    await parts.read(userId, channelId, 500);
+    await parts.deliver(userId, channelId, 450);
+    await parts.flushService().flush(shardName, later());
+    expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 500, delivered: 400 });
+  });
+
+  it('keeps dirty what was delivered while it wrote, and writes it after a mark of unread', async () => {
+    await parts.read(userId, channelId, 9);
+    const { epoch, dirty } = await dirtyNow();
+    await new FlushStore(parts.database).write(shardName, epoch, dirty);
+    await parts.deliver(userId, channelId, 20);
+    await settleDirty(redis.client, parts.keys, shardName, dirty);
+    expect(await parts.dirtyCount()).toBe(1);
+    await markUnreadAndDie(3);
+    // The first finds that PostgreSQL is ahead, and takes the new term along; the second writes what was delivered.
+    for (let run = 1; run <= 2; run++) await parts.flushService().flush(shardName, later());
+    expect(await parts.held(userId, channelId)).toMatchObject({ term: 2, cursor: 3 });
+    expect(await parts.row(userId, channelId)).toMatchObject({ term: 2, cursor: 3, delivered: 20 });
+    expect(await parts.dirtyCount()).toBe(0);
+  });
+
+  it('takes a cursor that PostgreSQL is ahead with before it writes what is delivered', async () => {
+    await parts.deliver(userId, channelId, 50);
+    // An author's readTo, whose writer died before it told Redis.
+    await database.query('UPDATE channel_members SET cursor_seq = 30');
+    for (let run = 1; run <= 2; run++) await parts.flushService().flush(shardName, later());
+    expect(await parts.held(userId, channelId)).toMatchObject({ cursor: 30 });
+    expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 30, delivered: 50 });
+    expect(await parts.dirtyCount()).toBe(0);
+  });
+
   it('stops when its time is over, and says so', async () => {
     for (const { id } of await createUsers(database.pool, 8)) {
       await database.query(
@@ -234,6 +279,7 @@ describe('a flush', () => {
               userId,
               channelId,
               lastReadS: 1,
+              delivered: 0,
               through: -1,
               unread: 0,
               mentions: 0,
@@ -322,7 +368,7 @@ describe('a flush that PostgreSQL is ahead of', () => {
 
 describe('a flush of counters', () => {
   const counted = (cursor: number, through: number, unread: number): DirtyCursor => ({
-    ...{ userId, channelId, term: 1, lastReadS: 0, mentions: 0, mark: '' },
+    ...{ userId, channelId, term: 1, lastReadS: 0, delivered: 0, mentions: 0, mark: '' },
     ...{ cursor, through, unread },
   });
   const write = async (dirty: DirtyCursor) => {

@@ -14,10 +14,14 @@ export interface HeldMembership {
 export const memberKey = ({ channelId, userId }: { channelId: string; userId: string }): string =>
   `${channelId}:${userId}`;
 
+/** Counters that are at the new cursor, or at the same one and count further. */
+const COUNTED = '(d.through > CASE WHEN d.cursor > m.cursor_seq THEN -1 ELSE m.counted_seq END)';
+
 /**
  * (term, cursor) is the only version: a row takes what is later within its own term, and a flush never writes a
  * term. Where counters are kept, their version is the seq through which they count; a cursor that moves without
- * being counted voids what was counted at the old one.
+ * being counted voids what was counted at the old one. What is delivered only rises, and goes with a cursor that is
+ * as new: where PostgreSQL has a newer one, Redis takes that first.
  *
  * One pass of the primary key, in its order, whatever the statistics say: that order is what keeps two flushes
  * from locking each other out. No index holds a column that moves, so that updates stay HOT.
@@ -26,16 +30,18 @@ const WRITE = `
   UPDATE channel_members m
      SET cursor_seq = d.cursor,
          last_read_at = greatest(m.last_read_at, to_timestamp(nullif(d.last_read_s, 0))),
-         unread_count = CASE WHEN d.through >= 0 THEN d.unread ELSE m.unread_count END,
-         mention_count = CASE WHEN d.through >= 0 THEN d.mentions ELSE m.mention_count END,
-         counted_seq = CASE WHEN d.through >= 0 THEN d.through
+         delivered_seq = greatest(m.delivered_seq, d.delivered),
+         unread_count = CASE WHEN ${COUNTED} THEN d.unread ELSE m.unread_count END,
+         mention_count = CASE WHEN ${COUNTED} THEN d.mentions ELSE m.mention_count END,
+         counted_seq = CASE WHEN ${COUNTED} THEN d.through
                             WHEN d.cursor > m.cursor_seq THEN 0 ELSE m.counted_seq END
     FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[],
-                $6::bigint[], $7::integer[], $8::integer[])
-         AS d(channel_id, user_id, term, cursor, last_read_s, through, unread, mentions)
+                $6::bigint[], $7::bigint[], $8::integer[], $9::integer[])
+         AS d(channel_id, user_id, term, cursor, last_read_s, delivered, through, unread, mentions)
    WHERE m.channel_id = d.channel_id AND m.user_id = d.user_id
      AND m.term = d.term AND m.left_seq IS NULL
-     AND (d.cursor > m.cursor_seq OR d.cursor = m.cursor_seq AND d.through > m.counted_seq)
+     AND (d.cursor > m.cursor_seq
+          OR d.cursor = m.cursor_seq AND (d.through > m.counted_seq OR d.delivered > m.delivered_seq))
   RETURNING m.channel_id AS "channelId", m.user_id AS "userId"`;
 
 /** Reads the fence and holds it to the commit; the settings are this transaction's, for WRITE. */
@@ -72,6 +78,7 @@ export class FlushStore {
           sorted.map(({ term }) => term),
           sorted.map(({ cursor }) => cursor),
           sorted.map(({ lastReadS }) => lastReadS),
+          sorted.map(({ delivered }) => delivered),
           sorted.map(({ through }) => through),
           sorted.map(({ unread }) => unread),
           sorted.map(({ mentions }) => mentions),

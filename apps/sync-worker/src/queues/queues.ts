@@ -7,6 +7,8 @@ export const QUEUE_PREFIX = '{tidemark}';
 export const FLUSH_QUEUE = 'flush';
 /** Rare, long, and not to stand in the way of a flush. */
 export const PRUNING_QUEUE = 'pruning';
+/** Audits of a few members. */
+export const SAMPLING_QUEUE = 'sampling';
 
 /** Nest's name of what all workers have in common. */
 export const WORKERS = 'workers';
@@ -19,6 +21,7 @@ export interface FlushJob {
 export abstract class Queues {
   abstract readonly flush: Queue<FlushJob>;
   abstract readonly pruning: Queue;
+  abstract readonly sampling: Queue;
 }
 
 /** Finished jobs are kept for ever unless told otherwise. Those that failed are few, and worth a look. */

@@ -26,6 +26,7 @@ export interface Row {
   left: boolean;
   unread: number;
   counted: number;
+  delivered: number;
   lastReadAt: Date | null;
 }
 
@@ -87,6 +88,10 @@ export class WorkerParts {
     await this.merge([{ userId, channelId, verb: 'read', term, cursor, counters: 'none' }]);
   }
 
+  async deliver(userId: string, channelId: string, cursor: number): Promise<void> {
+    await this.merge([{ userId, channelId, verb: 'deliver', cursor, counters: 'none' }]);
+  }
+
   /** What Redis holds of a membership; undefined where it has none. */
   async held(userId: string, channelId: string): Promise<HeldCursor | undefined> {
     const shardName = this.keys.userShardName(userId);
@@ -100,7 +105,7 @@ export class WorkerParts {
   async row(userId: string, channelId: string): Promise<Row> {
     const [row] = await this.testDatabase.query<Row>(
       `SELECT term, cursor_seq::int AS cursor, left_seq IS NOT NULL AS left, unread_count AS unread,
-              counted_seq::int AS counted, last_read_at AS "lastReadAt"
+              counted_seq::int AS counted, delivered_seq::int AS delivered, last_read_at AS "lastReadAt"
          FROM channel_members WHERE user_id = $1 AND channel_id = $2`,
       [userId, channelId],
     );

@@ -12,6 +12,8 @@ export interface StoredCursor {
   cursor: number;
   /** Seconds since 1970; 0: never. */
   lastReadS: number;
+  /** The highest seq that has reached a device of theirs, where that is beyond the cursor. */
+  delivered: number;
 }
 
 /** Installs a user's cursors, unless something changed since `nonce` was set. */
@@ -40,11 +42,12 @@ export function installCursors(
       epoch,
       nonce,
       ttlS ?? '',
-      ...cursors.flatMap(({ channelId, term, left, cursor, lastReadS }) => [
+      ...cursors.flatMap(({ channelId, term, left, cursor, lastReadS, delivered }) => [
         channelId,
         left ? -term : term,
         cursor,
         lastReadS,
+        delivered,
       ]),
     ],
   );

@@ -8,7 +8,8 @@
   KEYS[1]    epoch     string  {u<shard>}:epoch
   KEYS[2]    dirty     zset    {u<shard>}:dirty             user:channel, scored by its first change in ms
   KEYS[3i]   cursors   hash    {u<shard>}:cursors:<user>    of the i-th entry; channel -> packed term, cursor,
-                                                            last read in s; a negative term has left;
+                                                            last read in s, and delivered where that is beyond
+                                                            the cursor; a negative term has left;
                                                             field 0: the epoch it was loaded under
   KEYS[3i+1] counters  hash    {u<shard>}:counters:<user>   channel -> packed through, unread, mentions
   KEYS[3i+2] loading   string  {u<shard>}:loading:<user>    nonce of a load under way
@@ -16,6 +17,7 @@
   ARGV, eight an entry: user, channel, verb, term, cursor, through, unread, mentions; and last of all 1 if what
         changes is to be marked dirty, 0 where no flush brings it to PostgreSQL
     verb   read   advances within the term the report was made under ('' for the present one)
+           deliver  up to this cursor has reached a device: only rises, whatever the term
            set    is committed in PostgreSQL: a join, a mark-unread, an author's readTo
            leave  is committed in PostgreSQL
            touch  changes nothing, but lets the next flush compare with PostgreSQL
@@ -23,7 +25,7 @@
            through '?': such a strategy, but not counted; '': a strategy that keeps none
 
   Returns  for each entry { outcome, term, cursor, last read in s }; or 'no-epoch'
-    moved       the cursor, the term or the membership changed
+    moved       the cursor, the term, the membership or what is delivered changed
     kept        what is held is as new or newer
     absent      the user is not loaded; a load under way begins again if the entry is of something committed
     not-member
@@ -49,13 +51,18 @@ local function merge(i)
     return { 'absent', 0, 0, 0 }
   end
   local held = redis.call('HGET', cursors, channel)
-  local heldTerm, heldCursor, lastRead = 0, -1, 0
-  if held then heldTerm, heldCursor, lastRead = cmsgpack.unpack(held) end
+  local heldTerm, heldCursor, lastRead, delivered = 0, -1, 0, nil
+  if held then heldTerm, heldCursor, lastRead, delivered = cmsgpack.unpack(held) end
+  -- What was read was delivered: it is kept apart only where the cursor does not say it.
+  delivered = math.max(delivered or 0, heldCursor)
   local left = heldTerm < 0
   local kept = { 'kept', math.abs(heldTerm), heldCursor, lastRead }
 
   local function store(newTerm, newCursor, newLastRead)
-    redis.call('HSET', cursors, channel, cmsgpack.pack(newTerm, newCursor, newLastRead))
+    local packed
+    if delivered > newCursor then packed = cmsgpack.pack(newTerm, newCursor, newLastRead, delivered)
+    else packed = cmsgpack.pack(newTerm, newCursor, newLastRead) end
+    redis.call('HSET', cursors, channel, packed)
     return { 'moved', math.abs(newTerm), newCursor, newLastRead }
   end
   local function mark()
@@ -89,8 +96,8 @@ local function merge(i)
     if math.abs(heldTerm) > term or heldTerm == -term then return kept end
     if heldTerm == term and heldCursor >= cursor then return kept end
     if not recount() then return { 'stale', heldTerm, heldCursor, lastRead } end
-    -- The cursor is committed, the counters at it are not.
-    if ARGV[8 * i - 2] ~= '' then mark() end
+    -- The cursor is committed; the counters at it are not, nor what was delivered before a mark-unread.
+    if ARGV[8 * i - 2] ~= '' or heldTerm ~= term and delivered > cursor then mark() end
     return store(term, cursor, heldTerm == term and nowS or lastRead)
   end
 
@@ -101,6 +108,12 @@ local function merge(i)
     local member = user .. ':' .. channel
     if redis.call('ZADD', KEYS[2], 'NX', nowMs, member) == 0 then redis.call('ZINCRBY', KEYS[2], 1, member) end
     return kept
+  end
+  if verb == 'deliver' then
+    if cursor <= delivered then return kept end
+    delivered = cursor
+    mark()
+    return store(heldTerm, heldCursor, lastRead)
   end
   if term and term > heldTerm then return { 'newer-term', heldTerm, heldCursor, lastRead } end
   if term and term < heldTerm or cursor <= heldCursor then return kept end

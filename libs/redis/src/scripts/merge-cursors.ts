@@ -11,8 +11,8 @@ export type CounterChange = { through: number; unread: number; mentions: number 
 export interface CursorEntry {
   userId: string;
   channelId: string;
-  /** `read` is a report; `set` and `leave` are committed; `touch` only makes the next flush look. */
-  verb: 'read' | 'set' | 'leave' | 'touch';
+  /** `read` and `deliver` are reports; `set` and `leave` are committed; `touch` only makes the next flush look. */
+  verb: 'read' | 'deliver' | 'set' | 'leave' | 'touch';
   /** The term it was made under; a report may leave it out and means the present one. */
   term?: number;
   cursor: number;

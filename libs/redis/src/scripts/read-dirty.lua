@@ -10,9 +10,9 @@
 
   ARGV[i]    the i-th dirty member, as user:channel
 
-  Returns  { epoch, then for each { term, cursor, last read in s, through, unread, mentions, mark } }
-           (term 0: none is held under this epoch; through -1: not counted; mark: the score it is dirty with,
-           '' if another flush settled it meanwhile); or 'no-epoch'
+  Returns  { epoch, then for each { term, cursor, last read in s, delivered, through, unread, mentions, mark } }
+           (term 0: none is held under this epoch; delivered 0: not beyond the cursor; through -1: not counted;
+           mark: the score it is dirty with, '' if another flush settled it meanwhile); or 'no-epoch'
 ]]
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return 'no-epoch' end
@@ -22,10 +22,10 @@ for i = 1, #ARGV do
   local channel = string.match(ARGV[i], ':(%d+)$')
   local loadedUnder, held = unpack(redis.call('HMGET', KEYS[2 * i + 1], '0', channel))
   local counted = redis.call('HGET', KEYS[2 * i + 2], channel)
-  local term, cursor, lastRead, through, unread, mentions = 0, 0, 0, -1, 0, 0
-  if held and loadedUnder == epoch then term, cursor, lastRead = cmsgpack.unpack(held) end
+  local term, cursor, lastRead, delivered, through, unread, mentions = 0, 0, 0, nil, -1, 0, 0
+  if held and loadedUnder == epoch then term, cursor, lastRead, delivered = cmsgpack.unpack(held) end
   if counted then through, unread, mentions = cmsgpack.unpack(counted) end
   local mark = redis.call('ZSCORE', KEYS[2], ARGV[i]) or ''
-  answers[i + 1] = { term, cursor, lastRead, through, unread, mentions, mark }
+  answers[i + 1] = { term, cursor, lastRead, delivered or 0, through, unread, mentions, mark }
 end
 return answers

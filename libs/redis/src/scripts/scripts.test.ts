@@ -10,8 +10,9 @@ import { installChannel } from './install-channel.js';
 import { installCursors } from './install-cursors.js';
 import { mergeCursors, type CursorEntry } from './merge-cursors.js';
 import { readCursors } from './read-cursors.js';
-import { readDirty } from './read-dirty.js';
+import { readDirty, readMembers } from './read-dirty.js';
 import { readRecent } from './read-recent.js';
+import { replaceCursors } from './replace-cursors.js';
 import { settleDirty } from './settle-dirty.js';
 
 const folder = __dirname;
@@ -71,7 +72,11 @@ describe('the scripts', () => {
       envelopes: facts.map(({ s }) => JSON.stringify({ seq: s })),
     });
   /** Keeps a made-up message of each fact that is about one. */
-  const keep = (facts: EventFact[], limits: { messagesMax?: number; bytesMax?: number } = {}, log = logEpoch) =>
+  const keep = (
+    facts: EventFact[],
+    limits: { messagesMax?: number; bytesMax?: number } = {},
+    log = logEpoch,
+  ) =>
     applyEvents(redis, keys, {
       ...{ channelId: '7', logEpoch: log, windowEvents: 1000, stream: false, facts },
       envelopes: facts.map(() => '{}'),
@@ -93,6 +98,40 @@ describe('the scripts', () => {
     asOfSeq,
     unread,
     mentions,
+  });
+
+  describe('replace-cursors', () => {
+    const member = { userId: '5', channelId: '7' };
+    const shardName = keys.userShardName(member.userId);
+    const stored = { channelId: '7', term: 2, left: false, cursor: 30, lastReadS: 9, delivered: 40 };
+    const load = async (cursor: number) => {
+      await redis.set(keys.loading('5'), 'n');
+      await installCursors(redis, keys, {
+        ...{ userId: '5', epoch: '1', nonce: 'n' },
+        cursors: [{ ...stored, cursor }],
+      });
+    };
+    const held = async () => (await readMembers(redis, keys, shardName, [member]))[0];
+    const replace = (seen: { term: number; cursor: number }) =>
+      replaceCursors(redis, keys, shardName, [{ userId: '5', seen, stored }]);
+
+    it('moves a cursor back to what is stored, if it still is as it was seen', async () => {
+      await load(60);
+      expect(await replace({ term: 2, cursor: 59 })).toEqual([false]);
+      expect(await held()).toMatchObject({ term: 2, cursor: 60, delivered: 0 });
+      expect(await replace({ term: 2, cursor: 60 })).toEqual([true]);
+      expect(await held()).toMatchObject({ term: 2, cursor: 30, delivered: 40 });
+    });
+
+    it('takes no more than the counters from who is dirty', async () => {
+      await load(60);
+      await mergeCursors(redis, keys, shardName, [
+        { ...member, verb: 'read', cursor: 61, counters: { through: 70, unread: 3, mentions: 0 } },
+      ]);
+      expect(await held()).toMatchObject({ cursor: 61, through: 70 });
+      expect(await replace({ term: 2, cursor: 61 })).toEqual([true]);
+      expect(await held()).toMatchObject({ cursor: 61, through: -1 });
+    });
   });
 
   describe('apply-events', () => {
@@ -230,7 +269,7 @@ describe('the scripts', () => {
       await redis.set(keys.loading(userId), 'n');
       return installCursors(redis, keys, {
         ...{ userId, epoch: '1', nonce: 'n' },
-        cursors: cursors.map((cursor) => ({ ...cursor, left: false, lastReadS: 0 })),
+        cursors: cursors.map((cursor) => ({ ...cursor, left: false, lastReadS: 0, delivered: 0 })),
       });
     };
     const merge = async (entry: Partial<CursorEntry>) =>
@@ -273,7 +312,7 @@ describe('the scripts', () => {
     it('makes a load begin again that a change overtook', async () => {
       await redis.set(keys.loading('6'), 'n');
       expect(await merge({ verb: 'set', term: 2, cursor: 20 })).toMatchObject({ outcome: 'absent' });
-      const stale = [{ channelId: '7', term: 1, left: false, cursor: 5, lastReadS: 0 }];
+      const stale = [{ channelId: '7', term: 1, left: false, cursor: 5, lastReadS: 0, delivered: 0 }];
       expect(await installCursors(redis, keys, { userId: '6', epoch: '1', nonce: 'n', cursors: stale })).toBe(
         'raced',
       );

@@ -9,7 +9,7 @@
   KEYS[2i+1] cursors   hash    {u<shard>}:cursors:<user>   of the i-th flushed member
   KEYS[2i+2] counters  hash    {u<shard>}:counters:<user>
 
-  ARGV, six an entry: user, channel, term, cursor, through as they were flushed, mark as it was read
+  ARGV, seven an entry: user, channel, term, cursor, delivered, through as they were flushed, mark as it was read
 
   Returns  { how many were unmarked, the oldest mark among all of them in ms or 0, now in ms }
 ]]
@@ -17,20 +17,21 @@ local epoch = redis.call('GET', KEYS[1])
 local time = redis.call('TIME')
 local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local settled, oldest = 0, 0
-for i = 1, #ARGV / 6 do
-  local at = 6 * (i - 1)
-  local user, channel, mark = ARGV[at + 1], ARGV[at + 2], ARGV[at + 6]
+for i = 1, #ARGV / 7 do
+  local at = 7 * (i - 1)
+  local user, channel, mark = ARGV[at + 1], ARGV[at + 2], ARGV[at + 7]
   local member = user .. ':' .. channel
   -- Another mark: touched, or settled and dirty anew. Whoever reads it next sees what this flush could not.
   if redis.call('ZSCORE', KEYS[2], member) == mark then
     local loadedUnder, held = unpack(redis.call('HMGET', KEYS[2 * i + 1], '0', channel))
     local counted = redis.call('HGET', KEYS[2 * i + 2], channel)
-    local term, cursor, through = 0, 0, -1
-    if held and loadedUnder == epoch then term, cursor = cmsgpack.unpack(held) end
+    local term, cursor, lastRead, delivered, through = 0, 0, 0, nil, -1
+    if held and loadedUnder == epoch then term, cursor, lastRead, delivered = cmsgpack.unpack(held) end
     if counted then through = cmsgpack.unpack(counted) end
     local since = tonumber(mark)
     if oldest == 0 or since < oldest then oldest = since end
-    if term == tonumber(ARGV[at + 3]) and cursor == tonumber(ARGV[at + 4]) and through == tonumber(ARGV[at + 5]) then
+    if term == tonumber(ARGV[at + 3]) and cursor == tonumber(ARGV[at + 4])
+      and (delivered or 0) == tonumber(ARGV[at + 5]) and through == tonumber(ARGV[at + 6]) then
       redis.call('ZREM', KEYS[2], member)
       settled = settled + 1
     else

@@ -22,8 +22,8 @@ export async function settleDirty(
         keys.dirty(shardName),
         ...chunk.flatMap(({ userId }) => [keys.cursors(userId), keys.counters(userId)]),
       ],
-      chunk.flatMap(({ userId, channelId, term, cursor, through, mark }) => [
-        ...[userId, channelId, term, cursor, through],
+      chunk.flatMap(({ userId, channelId, term, cursor, delivered, through, mark }) => [
+        ...[userId, channelId, term, cursor, delivered, through],
         mark,
       ]),
     );

@@ -57,6 +57,7 @@ function population(count: number): Users {
       left: false,
       cursor: (i * 104_729 + j * 7_919) % HEAD_MAX,
       lastReadS: NOW_S - ((i * 3_571 + j * 9_973) % DAYS_90_S),
+      delivered: 0,
     }));
     users.set(String(FIRST_USER + i), cursors);
   }

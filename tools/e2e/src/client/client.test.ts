@@ -47,7 +47,7 @@ describe('the client', () => {
 
     const sending = adas.send('hello');
     expect(adas.messages).toMatchObject([{ status: 'sending', text: 'hello', seq: null }]);
-    const [{ clientId }] = adas.messages as [{ clientId: string }];
+    const { clientId } = adas.messages[0]!;
     const stored = await sending;
     expect(stored).toMatchObject({ clientId, text: 'hello', author: { id: ada.userId } });
 

@@ -1,5 +1,5 @@
 import { id, type Page } from '@tidemark/contracts';
-import { ProblemError } from '@tidemark/runtime';
+import { ProblemError } from '../problems.js';
 
 /** Lists are paged by the id of the last item said: steady while others come and go. */
 export function pageOf<Item>(items: Item[], limit: number, idOf: (item: Item) => string): Page<Item> {

@@ -1,0 +1,251 @@
+import type { Count, Readers } from '@tidemark/contracts';
+import { Keys, readDirtyOfChannel } from '@tidemark/redis';
+import {
+  addMember,
+  createChannel,
+  createUsers,
+  sendMessages,
+  useDatabase,
+  useRedis,
+  type CreatedUser,
+} from '@tidemark/testing';
+import { ReadStatusService } from '../read-status/read-status.service.js';
+import { Replicas } from '../test-support/use-replicas.js';
+
+const database = useDatabase();
+const redis = useRedis();
+const replicas = new Replicas({ database, redis }, 'watermark');
+const keys = new Keys(4);
+
+interface Scene {
+  author: CreatedUser;
+  members: CreatedUser[];
+  channelId: string;
+  seqs: number[];
+}
+
+async function scene(members: number, messages: number): Promise<Scene> {
+  const [author, ...others] = (await createUsers(database.pool, members + 1)) as [
+    CreatedUser,
+    ...CreatedUser[],
+  ];
+  const channel = await createChannel(database.pool, {
+    ownerId: author.id,
+    memberIds: others.map(({ id }) => id),
+  });
+  const said = Array.from({ length: messages }, () => ({ authorId: author.id }));
+  const seqs = await sendMessages(database.pool, channel.id, said);
+  await replicas.applied(channel.id, seqs.at(-1)!);
+  return { author, members: others, channelId: channel.id, seqs };
+}
+
+const path = (channelId: string, seq: number, query = '') =>
+  `/v1/channels/${channelId}/messages/${seq}/readers${query}`;
+const readersOf = async (asker: CreatedUser, channelId: string, seq: number, query?: string) =>
+  (await replicas.call<Readers>(asker, 'GET', path(channelId, seq, query))).body;
+const read = (user: CreatedUser, channelId: string, seq: number) =>
+  replicas.call<Count>(user, 'PUT', `/v1/channels/${channelId}/read`, { payload: { seq } });
+const deliver = (user: CreatedUser, channelId: string, seq: number) =>
+  replicas.call(user, 'PUT', `/v1/channels/${channelId}/delivered`, { payload: { seq } });
+/** As a flush would: PostgreSQL has it, and Redis says no more that it is dirty. */
+const flushByHand = async (user: CreatedUser, channelId: string) => {
+  const dirty = await readDirtyOfChannel(redis.client, keys, keys.userShardName(user.id), channelId);
+  const held = dirty.find(({ userId }) => userId === user.id)!;
+  await database.query(
+    `UPDATE channel_members SET cursor_seq = $3, delivered_seq = greatest(delivered_seq, $4), last_read_at = now()
+      WHERE channel_id = $1 AND user_id = $2`,
+    [channelId, user.id, held.cursor, held.delivered],
+  );
+  await redis.client.zrem(keys.dirty(keys.userShardName(user.id)), `${user.id}:${channelId}`);
+};
+const idsOf = ({ items }: Readers) => items.map(({ userId }) => userId);
+
+describe('readers of a message', () => {
+  it('are who has read it, whether that is flushed or was acknowledged a moment ago', async () => {
+    const { author, members, channelId, seqs } = await scene(4, 3);
+    const [first, second, third, last] = members as [CreatedUser, CreatedUser, CreatedUser, CreatedUser];
+    await read(first, channelId, seqs[1]!);
+    await flushByHand(first, channelId);
+    await read(second, channelId, seqs[2]!);
+    await read(third, channelId, seqs[0]!);
+
+    const before = Date.now();
+    const { count, items, nextCursor, asOf } = await readersOf(author, channelId, seqs[1]!);
+    expect({ count, nextCursor }).toEqual({ count: 2, nextCursor: null });
+    expect(items.map(({ userId }) => userId)).toEqual([first.id, second.id]);
+    for (const { lastReadAt } of items) {
+      expect(Math.abs(Date.parse(lastReadAt) - before)).toBeLessThan(30_000);
+    }
+    expect(Date.parse(asOf)).toBeGreaterThanOrEqual(before);
+    expect(await readersOf(author, channelId, seqs[0]!)).toMatchObject({ count: 3 });
+    // Whoever is read up to their own join has read what was said before it no more than who is not there.
+    expect(idsOf(await readersOf(last, channelId, seqs[0]!))).not.toContain(last.id);
+  });
+
+  it('leave out its author, who joined later, who left and who turned their receipts off', async () => {
+    const { author, members, channelId, seqs } = await scene(4, 1);
+    const [seq] = seqs as [number];
+    const [reader, silent, gone] = members as [CreatedUser, CreatedUser, CreatedUser];
+    const [late] = (await createUsers(database.pool, ['late'])) as [CreatedUser];
+    const joined = await addMember(database.pool, channelId, late.id);
+    await replicas.applied(channelId, joined);
+    for (const user of [author, reader, silent, gone]) await read(user, channelId, joined);
+    await database.query('UPDATE channel_members SET receipts = false WHERE user_id = $1', [silent.id]);
+    await database.query('UPDATE channel_members SET left_seq = $2 WHERE user_id = $1', [gone.id, joined]);
+
+    const readers = await readersOf(author, channelId, seq);
+    expect({ ...readers, ids: idsOf(readers) }).toMatchObject({ count: 1, delivered: 1, ids: [reader.id] });
+    // Flushed, they are the same.
+    for (const user of [author, reader, silent, gone]) await flushByHand(user, channelId);
+    expect(idsOf(await readersOf(author, channelId, seq))).toEqual([reader.id]);
+  });
+
+  it('are no more who marked it unread, though their last read is not flushed', async () => {
+    const { author, members, channelId, seqs } = await scene(1, 3);
+    const [reader] = members as [CreatedUser];
+    await read(reader, channelId, seqs[2]!);
+    expect(await readersOf(author, channelId, seqs[1]!)).toMatchObject({ count: 1 });
+    await replicas.call(reader, 'POST', `/v1/channels/${channelId}/unread`, {
+      payload: { fromSeq: seqs[1]! },
+    });
+    expect(await readersOf(author, channelId, seqs[1]!)).toMatchObject({ count: 0, delivered: 1, items: [] });
+    expect(await readersOf(author, channelId, seqs[0]!)).toMatchObject({ count: 1, delivered: 1 });
+  });
+
+  it('come in pages by user id, each once, with the count of all on every page', async () => {
+    const { author, members, channelId, seqs } = await scene(25, 2);
+    for (const [i, user] of members.entries()) {
+      if (i % 5 !== 4) await read(user, channelId, seqs[i % 2]!);
+      if (i % 3 === 0 && i % 5 !== 4) await flushByHand(user, channelId);
+    }
+    const expected = members.filter((_, i) => i % 5 !== 4).map(({ id }) => id);
+    const found: string[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const page: Readers = await readersOf(
+        ...([author, channelId, seqs[0]!, `?limit=7${cursor && `&cursor=${cursor}`}`] as const),
+      );
+      expect(page.count).toBe(expected.length);
+      expect(page.items.length).toBeLessThanOrEqual(7);
+      found.push(...idsOf(page));
+      cursor = page.nextCursor;
+    }
+    expect(found).toEqual(expected);
+  });
+
+  it('miss none while cursors move from Redis to PostgreSQL', async () => {
+    const { author, members, channelId, seqs } = await scene(40, 1);
+    for (const user of members) await read(user, channelId, seqs[0]!);
+    let isFlushed = false;
+    const flushing = (async () => {
+      for (const user of members) await flushByHand(user, channelId);
+      isFlushed = true;
+    })();
+    const counts: number[] = [];
+    while (!isFlushed) counts.push((await readersOf(author, channelId, seqs[0]!)).count);
+    await flushing;
+    expect(counts.length).toBeGreaterThan(2);
+    expect(new Set(counts)).toEqual(new Set([40]));
+  });
+
+  it('are told of a deleted message, and of an archived channel', async () => {
+    const { author, members, channelId, seqs } = await scene(1, 1);
+    await read(members[0]!, channelId, seqs[0]!);
+    await database.query('UPDATE messages SET deleted_at = now(), text = NULL');
+    await database.query('UPDATE channels SET archived_at = now()');
+    expect(await readersOf(author, channelId, seqs[0]!)).toMatchObject({ count: 1 });
+  });
+
+  it('are told to members and administrators, of messages that there are', async () => {
+    const { author, channelId, seqs } = await scene(1, 1);
+    const [stranger] = (await createUsers(database.pool, ['stranger'])) as [CreatedUser];
+    const ask = (user: CreatedUser, url: string, role?: 'admin') => replicas.call(user, 'GET', url, { role });
+    expect(await ask(stranger, path(channelId, seqs[0]!))).toMatchObject({ status: 403 });
+    expect(await ask(stranger, path(channelId, seqs[0]!), 'admin')).toMatchObject({ status: 200 });
+    await database.query(`UPDATE channels SET visibility = 'private'`);
+    for (const [user, url] of [
+      [stranger, path(channelId, seqs[0]!)],
+      // A join, and nothing.
+      [author, path(channelId, 2)],
+      [author, path(channelId, 999)],
+      [author, path('999999', 1)],
+    ] as const) {
+      expect(await ask(user, url)).toMatchObject({ status: 404, body: { code: 'not-found' } });
+    }
+    for (const url of [
+      path(channelId, 0),
+      path('x', 1),
+      path(channelId, 4, '?limit=101'),
+      path(channelId, 4, '?cursor=%21'),
+      path(channelId, 4, '?cursor=eA'),
+      path(channelId, 4, '?all=1'),
+    ]) {
+      expect(await ask(author, url)).toMatchObject({ status: 400, body: { code: 'invalid-request' } });
+    }
+  });
+});
+
+describe('what is delivered', () => {
+  it('counts beside what is read, only rises, and is never below it', async () => {
+    const { author, members, channelId, seqs } = await scene(3, 4);
+    const [one, two] = members as [CreatedUser, CreatedUser];
+    expect(await deliver(one, channelId, seqs[2]!)).toMatchObject({ status: 204, body: null });
+    await deliver(one, channelId, seqs[0]!);
+    await read(two, channelId, seqs[1]!);
+    const at = async (seq: number) => {
+      const { count, delivered } = await readersOf(author, channelId, seq);
+      return { count, delivered };
+    };
+    expect(await Promise.all(seqs.map(at))).toEqual([
+      { count: 1, delivered: 2 },
+      { count: 1, delivered: 2 },
+      { count: 0, delivered: 1 },
+      { count: 0, delivered: 0 },
+    ]);
+    for (const user of [one, two]) await flushByHand(user, channelId);
+    expect(await at(seqs[2]!)).toEqual({ count: 0, delivered: 1 });
+    // Loaded anew, it is the same; and a read of what was delivered is one.
+    await redis.client.flushdb();
+    await deliver(one, channelId, seqs[1]!);
+    expect(await at(seqs[2]!)).toEqual({ count: 0, delivered: 1 });
+    await read(one, channelId, seqs[3]!);
+    expect(await at(seqs[3]!)).toEqual({ count: 1, delivered: 1 });
+  });
+
+  it('changes no count, tells nobody, and outlives a mark of unread', async () => {
+    const { author, members, channelId, seqs } = await scene(1, 3);
+    const [user] = members as [CreatedUser];
+    const { body: before } = await read(user, channelId, seqs[1]!);
+    await deliver(user, channelId, seqs[2]!);
+    const unread = { payload: { channelIds: [channelId] } };
+    const { body } = await replicas.call<{ items: Count[] }>(user, 'POST', '/v1/unread/query', unread);
+    expect(body.items).toEqual([before]);
+    await replicas.call(user, 'POST', `/v1/channels/${channelId}/unread`, { payload: { fromSeq: seqs[0]! } });
+    expect(await readersOf(author, channelId, seqs[2]!)).toMatchObject({ count: 0, delivered: 1 });
+    await flushByHand(user, channelId);
+    expect(await readersOf(author, channelId, seqs[2]!)).toMatchObject({ count: 0, delivered: 1 });
+  });
+
+  it('is clamped to the head, and taken in batches from any members', async () => {
+    const { author, members, channelId, seqs } = await scene(2, 1);
+    const [stranger] = (await createUsers(database.pool, ['stranger'])) as [CreatedUser];
+    await replicas.get(ReadStatusService).deliver([
+      { userId: members[0]!.id, channelId, seq: 4_000_000 },
+      { userId: stranger.id, channelId, seq: 4 },
+      { userId: members[1]!.id, channelId: '999999', seq: 4 },
+    ]);
+    const [next] = await sendMessages(database.pool, channelId, [{ authorId: author.id }]);
+    expect(await readersOf(author, channelId, seqs[0]!)).toMatchObject({ count: 0, delivered: 1 });
+    expect(await readersOf(author, channelId, next!)).toMatchObject({ count: 0, delivered: 0 });
+  });
+
+  it('is refused from who is not a member, and where it makes no sense', async () => {
+    const { author, channelId, seqs } = await scene(1, 1);
+    const [stranger] = (await createUsers(database.pool, ['stranger'])) as [CreatedUser];
+    expect(await deliver(stranger, channelId, seqs[0]!)).toMatchObject({ status: 403 });
+    expect(await deliver(author, '999999', 1)).toMatchObject({ status: 404 });
+    for (const payload of [{}, { seq: -1 }, { seq: '4' }, { seq: 4, term: 1 }]) {
+      const answer = await replicas.call(author, 'PUT', `/v1/channels/${channelId}/delivered`, { payload });
+      expect(answer).toMatchObject({ status: 400, body: { code: 'invalid-request' } });
+    }
+  });
+});
