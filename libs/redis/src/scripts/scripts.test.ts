@@ -71,7 +71,11 @@ describe('the scripts', () => {
       envelopes: facts.map(({ s }) => JSON.stringify({ seq: s })),
     });
   /** Keeps a made-up message of each fact that is about one. */
-  const keep = (facts: EventFact[], limits: { messagesMax?: number; bytesMax?: number } = {}, log = logEpoch) =>
+  const keep = (
+    facts: EventFact[],
+    limits: { messagesMax?: number; bytesMax?: number } = {},
+    log = logEpoch,
+  ) =>
     applyEvents(redis, keys, {
       ...{ channelId: '7', logEpoch: log, windowEvents: 1000, stream: false, facts },
       envelopes: facts.map(() => '{}'),
