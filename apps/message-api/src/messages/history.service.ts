@@ -66,9 +66,7 @@ export class HistoryService {
       const window = { channelId, threadSeq, ...windowOf(place, limit) };
       return { place, stored: await this.messages.window(query, window) };
     };
-    const routed = await this.reads.read(consistency, read, (query) =>
-      this.channels.ageMs(query, channelId),
-    );
+    const routed = await this.reads.read(consistency, read, (query) => this.channels.ageMs(query, channelId));
     const { place, stored } = routed.result;
     const page = cutPage(
       stored.map(({ message }) => message),
@@ -146,11 +144,7 @@ function windowOf(
 }
 
 /** Of what was found on both sides of the pivot, `limit` messages: a side that is short leaves its room to the other. */
-function cutPage(
-  messages: readonly Message[],
-  { pivot, below, from }: Place,
-  limit: number,
-): MessagePage {
+function cutPage(messages: readonly Message[], { pivot, below, from }: Place, limit: number): MessagePage {
   const firstFrom = messages.findIndex(({ seq }) => seq >= pivot);
   const belowCount = firstFrom === -1 ? messages.length : firstFrom;
   const fromCount = messages.length - belowCount;

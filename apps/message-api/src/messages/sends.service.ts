@@ -75,11 +75,7 @@ export class SendsService implements OnApplicationShutdown {
       .filter(({ outcome }) => outcome === 'appended')
       .map((row) => {
         const send = sends[row.idx]!;
-        return this.log.entryOf(
-          logRowOf(channelId, send, row),
-          messageOf(channelId, send, row),
-          position,
-        );
+        return this.log.entryOf(logRowOf(channelId, send, row), messageOf(channelId, send, row), position);
       });
     await this.applies.settle(channelId, entries);
     return position;
