@@ -1,7 +1,7 @@
 /** Gives a JWT of the user, a new one each time the old one is about to end. */
 export type GetToken = () => string | Promise<string>;
 
-/** A token that has less than this, or than a tenth of its life, is replaced. */
+/** A token that has less than this, or than a fifth of its life, is replaced. */
 const renewBeforeMs = 60_000;
 
 /** The user's JWT: asked for once, kept until it is about to expire, renewed by one call however many want it. */
@@ -33,7 +33,7 @@ export class AccessToken {
         const now = Date.now();
         const lifeMs = expiryMs(token) - now;
         this.token = token;
-        this.renewAtMs = now + lifeMs - Math.min(renewBeforeMs, lifeMs / 10);
+        this.renewAtMs = now + lifeMs - Math.min(renewBeforeMs, lifeMs / 5);
         return token;
       })
       .finally(() => (this.renewing = null));

@@ -236,7 +236,7 @@ export class Chat extends Emitter<ChatEvents> {
       method: 'POST',
       path: '/v1/read-all',
     });
-    await this.count();
+    await this.countAll();
     return channels;
   }
 

@@ -38,7 +38,7 @@ interface Entry {
  */
 export class Outbox {
   private readonly entries = new Map<string, Entry>();
-  private sending: Promise<void> | null = null;
+  private sending = false;
 
   constructor(
     private readonly channelId: string,
@@ -65,7 +65,7 @@ export class Outbox {
     });
     this.entries.set(clientId, entry);
     this.onChange();
-    this.run();
+    void this.run();
     return entry.settled;
   }
 
@@ -79,7 +79,7 @@ export class Outbox {
     this.entries.delete(clientId);
     this.entries.set(clientId, again);
     this.onChange();
-    this.run();
+    void this.run();
     return again.settled;
   }
 
@@ -118,13 +118,12 @@ export class Outbox {
     }
   }
 
-  private run(): void {
-    this.sending ??= this.sendAll().finally(() => (this.sending = null));
-  }
-
-  private async sendAll(): Promise<void> {
+  private async run(): Promise<void> {
+    if (this.sending) return;
     for (;;) {
       const entry = [...this.entries.values()].find(({ shown }) => shown.status === 'sending');
+      // In the same breath as the look, so that what is sent next begins anew.
+      this.sending = entry !== undefined;
       if (!entry) return;
       await this.sendOne(entry);
     }
@@ -166,7 +165,7 @@ export class Outbox {
 }
 
 /** Promise.withResolvers, which is younger than the browsers we run in. */
-export function withResolvers<Value>() {
+function withResolvers<Value>() {
   let resolve!: (value: Value) => void;
   let reject!: (error: Error) => void;
   const promise = new Promise<Value>((resolves, rejects) => {

@@ -79,25 +79,24 @@ export class ReadReports {
   }
 
   private run(afterMs: number): Promise<void> {
-    this.running ??= this.sayAll(afterMs).finally(() => {
-      this.running = null;
-      this.wake();
-    });
+    this.running ??= this.sayAll(afterMs);
     return this.running;
   }
 
   /** Until all is said; what cannot be said now is when the connection is back. */
   private async sayAll(afterMs: number): Promise<void> {
     const { isOnline, closed } = this.options;
-    let waitMs = afterMs;
-    for (let attempt = 0; this.queued.size > 0 && isOnline() && !closed.aborted;) {
-      if (waitMs > 0) await pause(waitMs, closed);
+    await pause(afterMs, closed);
+    for (let attempt = 1; this.queued.size > 0 && isOnline() && !closed.aborted; attempt++) {
       const retryAfterMs = await this.sayOnce();
-      attempt = retryAfterMs === null ? 0 : attempt + 1;
-      waitMs = retryAfterMs === null ? 0 : pauseMs(attempt, retryAfterMs);
       // One that only lacks its term waits for the count that tells it.
-      if (retryAfterMs === null && this.sayable().length === 0) return;
+      if (retryAfterMs === null && this.sayable().length === 0) break;
+      if (retryAfterMs === null) attempt = 0;
+      else await pause(pauseMs(attempt, retryAfterMs), closed);
     }
+    // In the same breath as the look, so that what is read next begins anew.
+    this.running = null;
+    this.wake();
   }
 
   /** Null: taken. Otherwise how long to leave it, at the least. */
