@@ -15,7 +15,7 @@ import {
   type Unread,
 } from '@tidemark/contracts';
 import { Database } from '@tidemark/database';
-import { CurrentUser, ProblemError, ZBody, ZParams, type Identity } from '@tidemark/runtime';
+import { CurrentUser, ZBody, ZParams, type Identity } from '@tidemark/runtime';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { consistencyOf } from '../consistency.js';
