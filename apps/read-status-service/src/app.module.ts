@@ -5,6 +5,7 @@ import { CONFIG, type Config } from '@tidemark/runtime';
 import { UnreadCounter } from './counts/unread-counter.js';
 import { CursorCache } from './cursors/cursor-cache.js';
 import { CursorMoves } from './cursors/cursor-moves.js';
+import { ReadCommits } from './cursors/read-commits.js';
 import { ReadStatusController } from './read-status/read-status.controller.js';
 import { ReadStatusService } from './read-status/read-status.service.js';
 import { ReadStatusStore } from './read-status/read-status.store.js';
@@ -36,6 +37,7 @@ const strategies = {
   providers: [
     CursorCache,
     CursorMoves,
+    ReadCommits,
     UnreadCounter,
     ReadStatusStore,
     SyncDbStore,

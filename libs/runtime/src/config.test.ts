@@ -74,10 +74,11 @@ describe('loadConfig', () => {
     ],
     ['an unknown log level', { LOG_LEVEL: 'loud' }, /^LOG_LEVEL /],
     ['an origin with a path', { ORIGINS: 'https://chat.example/app' }, /^ORIGINS must be origins/],
+    ['an unknown acknowledgement', { READ_ACK: 'disk' }, /^READ_ACK must be cache or database$/],
     [
-      'an acknowledgement that comes later',
-      { READ_ACK: 'database' },
-      /^READ_ACK "database" is not there yet/,
+      'an acknowledgement that the strategy cannot give',
+      { READ_ACK: 'database', READ_STATUS_STRATEGY: 'redis-only' },
+      /^READ_ACK cannot be database under redis-only/,
     ],
     [
       'an unknown pattern',

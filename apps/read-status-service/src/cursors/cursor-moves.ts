@@ -1,17 +1,18 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { CounterChange, MergedCursor } from '@tidemark/redis';
-import { ProblemError } from '@tidemark/runtime';
+import { CONFIG, ProblemError, type Config } from '@tidemark/runtime';
 import { UnreadCounter } from '../counts/unread-counter.js';
 import { ReadStatusStore, type Membership } from '../read-status/read-status.store.js';
 import type { Read, Standing } from '../strategies/read-status-strategy.js';
 import { CursorCache } from './cursor-cache.js';
+import { ReadCommits } from './read-commits.js';
 
 /** A counter taken at a cursor is out of date as soon as a message comes; this often it is taken again. */
 const recountsMax = 10;
 
 /**
- * Moves cursors where Redis has them first: all strategies but `sync-db`. A mark-unread alone commits before it is
- * answered. `counters` says whether one is kept beside each cursor, and so has to be counted at the new place.
+ * Moves cursors where Redis has them first: all strategies but `sync-db`. A mark-unread commits before it is answered,
+ * and under READ_ACK=database every read. `counters` says whether one is kept beside each cursor, and so has to be counted at the new place.
  */
 @Injectable()
 export class CursorMoves {
@@ -19,9 +20,12 @@ export class CursorMoves {
     @Inject(CursorCache) private readonly cursors: CursorCache,
     @Inject(UnreadCounter) private readonly counter: UnreadCounter,
     @Inject(ReadStatusStore) private readonly store: ReadStatusStore,
+    @Inject(ReadCommits) private readonly commits: ReadCommits,
+    @Inject(CONFIG) private readonly config: Pick<Config, 'readAck'>,
   ) {}
 
   async advance(reads: readonly Read[], counters: 'counted' | 'none'): Promise<(Standing | null)[]> {
+    if (this.config.readAck === 'database') await this.commits.commit(reads);
     const merged = new Array<MergedCursor>(reads.length);
     let open = reads.map((read, at) => ({ ...read, at }));
     for (let attempt = 1; open.length > 0; attempt++) {

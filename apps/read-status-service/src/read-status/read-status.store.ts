@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '@tidemark/database';
+import type { Read } from '../strategies/read-status-strategy.js';
 
 export interface Membership {
   channelId: string;
@@ -47,6 +48,33 @@ export class ReadStatusStore {
     );
     const row = rows[0];
     return row ? { term: row.term, cursor: Number(row.cursor) } : null;
+  }
+
+  /** Advances cursors, each member's once. One that is as far already, or of another term, is left as it is. */
+  async commitReads(reads: readonly Read[]): Promise<void> {
+    await this.database.query({
+      name: 'commit-reads',
+      // Rows are locked in the order of their key, as by every flush.
+      text: `WITH read AS MATERIALIZED (
+               SELECT m.channel_id, m.user_id, d.term, d.cursor
+                 FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[])
+                      AS d(channel_id, user_id, term, cursor)
+                 JOIN channel_members m USING (channel_id, user_id)
+                ORDER BY m.channel_id, m.user_id
+                  FOR NO KEY UPDATE OF m
+             )
+             UPDATE channel_members m
+                SET cursor_seq = read.cursor, last_read_at = clock_timestamp(), counted_seq = 0
+               FROM read
+              WHERE m.channel_id = read.channel_id AND m.user_id = read.user_id AND m.left_seq IS NULL
+                AND m.term = coalesce(read.term, m.term) AND m.cursor_seq < read.cursor`,
+      values: [
+        reads.map(({ channelId }) => channelId),
+        reads.map(({ userId }) => userId),
+        reads.map(({ term }) => term ?? null),
+        reads.map(({ cursor }) => cursor),
+      ],
+    });
   }
 
   /** The present members of a channel. */

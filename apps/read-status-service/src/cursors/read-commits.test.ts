@@ -1,0 +1,52 @@
+import type { Count } from '@tidemark/contracts';
+import { createChannel, createUsers, recount, sendMessages, useDatabase, useRedis } from '@tidemark/testing';
+import { ReadStatusService } from '../read-status/read-status.service.js';
+import { useReadStatus } from '../test-support/use-read-status.js';
+
+describe.each(['watermark', 'write-behind'] as const)('READ_ACK=database under %s', (strategy) => {
+  const database = useDatabase();
+  const redis = useRedis();
+  const readStatus = useReadStatus({
+    ...{ DATABASE_URL: database.url, REDIS_URL: redis.url },
+    ...{ READ_STATUS_STRATEGY: strategy, READ_ACK: 'database' },
+  });
+
+  const scene = async (messages: number) => {
+    const [ada, grace] = await createUsers(database.pool, ['ada', 'grace']);
+    const { id } = await createChannel(database.pool, { ownerId: ada!.id, memberIds: [grace!.id] });
+    await sendMessages(
+      database.pool,
+      id,
+      Array.from({ length: messages }, () => ({ authorId: ada!.id })),
+    );
+    return { grace: grace!, channelId: id, route: `/v1/channels/${id}` };
+  };
+
+  it('loses no acknowledged read with Redis', async () => {
+    const { grace, channelId, route } = await scene(40);
+    const seqs = Array.from({ length: 40 }, (_, i) => ((i * 13) % 40) + 3);
+    await Promise.all(seqs.map((seq) => readStatus.call(grace, 'PUT', `${route}/read`, { seq })));
+    await redis.client.flushdb();
+    const { items } = await readStatus.unread(grace);
+    expect(items).toMatchObject([{ channelId, term: 1, cursor: 42, unread: 1 }]);
+    expect(items[0]!.lastReadAt).not.toBeNull();
+  });
+
+  it('commits no read that was made before a mark-unread, and none of who is no member', async () => {
+    const { grace, channelId, route } = await scene(20);
+    const { body: before } = await readStatus.call<Count>(grace, 'PUT', `${route}/read`, { seq: 12 });
+    await readStatus.call(grace, 'POST', `${route}/unread`, { fromSeq: 6 });
+    const [stranger] = await createUsers(database.pool, ['linus']);
+    const service = readStatus.replicas[0]!.app.get(ReadStatusService);
+    const reports = [
+      { userId: grace.id, channelId, seq: 18, term: before.term },
+      { userId: grace.id, channelId, seq: 9 },
+      { userId: stranger!.id, channelId, seq: 9 },
+    ];
+    expect(await service.advance(reports)).toMatchObject([{ cursor: 9 }, { term: 2, cursor: 9 }, null]);
+    await redis.client.flushdb();
+    const { items } = await readStatus.unread(grace);
+    const [truth] = await recount(database.pool, [{ channelId, userId: grace.id, cursor: 9 }]);
+    expect(items).toMatchObject([{ term: 2, cursor: 9, ...truth }]);
+  });
+});
