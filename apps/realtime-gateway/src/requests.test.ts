@@ -40,7 +40,7 @@ describe('what clients say', () => {
     ['token', { token: 1 }],
     ['token', { token: 'x'.repeat(8_193) }],
     ['token', 'x'],
-    ['delivered', [{ channelId: '1', seq: 1 }]],
+    ['delivered', [{ channelId: '1', seq: -1 }]],
     ['open', { channelId: 1 }],
     ['open', {}],
     ['close', { channelId: '1', more: 1 }],
