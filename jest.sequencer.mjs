@@ -1,7 +1,7 @@
 import Sequencer from '@jest/test-sequencer';
 
 /** What takes minutes, the longest first. */
-const long = ['/tools/e2e/src/replay/', '/tools/e2e/src/conformance/', '/tools/e2e/'];
+const long = ['/tools/e2e/src/replay/', '/presence/', '/tools/e2e/src/conformance/', '/tools/e2e/'];
 const rank = ({ path }) => [...long, ''].findIndex((part) => path.includes(part));
 
 /** What takes minutes begins first, so that at the end no worker is left alone with it. */

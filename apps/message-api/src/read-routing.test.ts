@@ -75,6 +75,15 @@ describe('reads with a streaming replica', () => {
     });
   });
 
+  it('find a user who has only just come, whatever the routing', async () => {
+    await byReplica.person('ada');
+    await database.caughtUp();
+    await database.paused(async () => {
+      const eve = await byReplica.person('eve');
+      expect(from(await eve.get('/v1/me'))).toBe('primary');
+    });
+  });
+
   it('under `recent-to-primary` go by the age of the change, not of the message', async () => {
     const { ada, bob, channel, url } = await scene(byAge);
     const { body: old } = await ada.sends(channel);

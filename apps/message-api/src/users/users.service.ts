@@ -17,8 +17,11 @@ export class UsersService {
   async get(id: string, consistency: Consistency | null): Promise<Answer<User>> {
     const answer = Answer.of(await this.reads.read(consistency, (query) => this.users.byIds([id], query)));
     const user = answer.body.get(id);
-    if (!user) throw new ProblemError('not-found', 'There is no such user.');
-    return answer.with(user);
+    if (user) return answer.with(user);
+    // Whoever came just now is not on every replica yet, and asks for themselves first of all.
+    const late = answer.servedBy === 'replica' ? (await this.users.byIds([id])).get(id) : undefined;
+    if (!late) throw new ProblemError('not-found', 'There is no such user.');
+    return Answer.at(await this.database.position(), late);
   }
 
   /** In the order asked for. One named twice is as the last entry says. */

@@ -43,7 +43,11 @@ describe.each(['watermark', 'write-behind'] as const)('READ_ACK=database under %
       { userId: grace.id, channelId, seq: 9 },
       { userId: stranger!.id, channelId, seq: 9 },
     ];
-    expect(await service.advance(reports)).toMatchObject([{ cursor: 9 }, { term: 2, cursor: 9 }, null]);
+    expect(await service.advance(reports)).toMatchObject([
+      { term: 2, cursor: 5 },
+      { term: 2, cursor: 9 },
+      null,
+    ]);
     await redis.client.flushdb();
     const { items } = await readStatus.unread(grace);
     const [truth] = await recount(database.pool, [{ channelId, userId: grace.id, cursor: 9 }]);
