@@ -48,7 +48,7 @@ describe('the counts that a client keeps', () => {
         await play(deeds);
         await gathering.disperse();
       }),
-      { numRuns: 12, endOnFailure: true },
+      { numRuns: 6, endOnFailure: true },
     );
   }, 200_000);
 

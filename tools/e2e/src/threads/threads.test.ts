@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { startConformanceStack } from '../conformance/conformance.js';
 import { ThreadPlayer, threadHistory } from '../test-support/thread-player.js';
 
-const histories = Number(process.env['HISTORIES'] ?? 12);
+const histories = Number(process.env['HISTORIES'] ?? 8);
 
 describe('followed threads', () => {
   let stack: Stack;
