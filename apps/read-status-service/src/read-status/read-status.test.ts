@@ -55,10 +55,10 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
       while ((await runtime.health.readiness()).status !== 'up') await new Promise(setImmediate);
       return { app, runtime };
     };
-    beforeEach(async () => {
+    beforeAll(async () => {
       replicas = [await start(), await start()];
     });
-    afterEach(async () => {
+    afterAll(async () => {
       await Promise.all(replicas.map(({ runtime }) => runtime.drain.drain()));
     });
 
