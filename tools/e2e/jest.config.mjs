@@ -1,3 +1,10 @@
 import preset from '../../jest.preset.js';
 
-export default { ...preset, displayName: 'e2e' };
+/** Each starts the whole system for a property that its parts are held to in their own tests too. */
+const long = ['/src/client/(counts|examples)', '/src/reconcile/', '/src/threads/'];
+
+export default {
+  ...preset,
+  displayName: 'e2e',
+  testPathIgnorePatterns: process.env.LONG ? [] : long,
+};
