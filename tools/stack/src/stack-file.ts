@@ -10,6 +10,8 @@ export interface StackDescription {
   replicaUrls: string[];
   redisUrls: string[];
   jwtSecret: string;
+  /** An audit under another strategy would take what is right for drift. */
+  readStatusStrategy: string;
 }
 
 /** `stack.json`: true while the stack runs, and gone afterwards. */

@@ -73,6 +73,7 @@ describe('a stack', () => {
       replicaUrls: stack.replicaUrls,
       redisUrls: [stack.redisUrl],
       jwtSecret: stack.jwtSecret,
+      readStatusStrategy: 'watermark',
     });
 
     const killed = described().services['message-api'][1]!;

@@ -102,6 +102,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         replicaUrls,
         redisUrls,
         jwtSecret,
+        readStatusStrategy: options.env?.['READ_STATUS_STRATEGY'] ?? 'watermark',
       });
 
     await startServices(services, {

@@ -11,8 +11,7 @@ export class UsersController {
 
   @Get('me')
   me(@CurrentUser() me: Identity): Promise<Answer<User>> {
-    // From the primary: this very request may have created me.
-    return this.users.get(me.userId, null);
+    return this.users.me(me.userId);
   }
 
   @Get('users/:id')

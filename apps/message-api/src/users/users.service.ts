@@ -17,11 +17,15 @@ export class UsersService {
   async get(id: string, consistency: Consistency | null): Promise<Answer<User>> {
     const answer = Answer.of(await this.reads.read(consistency, (query) => this.users.byIds([id], query)));
     const user = answer.body.get(id);
-    if (user) return answer.with(user);
-    // Whoever came just now is not on every replica yet, and asks for themselves first of all.
-    const late = answer.servedBy === 'replica' ? (await this.users.byIds([id])).get(id) : undefined;
-    if (!late) throw new ProblemError('not-found', 'There is no such user.');
-    return Answer.at(await this.database.position(), late);
+    if (!user) throw new ProblemError('not-found', 'There is no such user.');
+    return answer.with(user);
+  }
+
+  /** From the primary, whatever the routing: this very request may have created me. */
+  async me(id: string): Promise<Answer<User>> {
+    const user = (await this.users.byIds([id])).get(id);
+    if (!user) throw new ProblemError('not-found', 'There is no such user.');
+    return Answer.at(await this.database.position(), user);
   }
 
   /** In the order asked for. One named twice is as the last entry says. */

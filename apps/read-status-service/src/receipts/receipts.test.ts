@@ -10,11 +10,14 @@ import {
   type CreatedUser,
 } from '@tidemark/testing';
 import { ReadStatusService } from '../read-status/read-status.service.js';
-import { Replicas } from '../test-support/use-replicas.js';
+import { useReadStatus } from '../test-support/use-read-status.js';
 
 const database = useDatabase();
 const redis = useRedis();
-const replicas = new Replicas({ database, redis }, 'watermark');
+const replicas = useReadStatus({
+  ...{ DATABASE_URL: database.url, REDIS_URL: redis.url },
+  READ_STATUS_STRATEGY: 'watermark',
+});
 const keys = new Keys(4);
 
 interface Scene {
@@ -44,9 +47,9 @@ const path = (channelId: string, seq: number, query = '') =>
 const readersOf = async (asker: CreatedUser, channelId: string, seq: number, query?: string) =>
   (await replicas.call<Readers>(asker, 'GET', path(channelId, seq, query))).body;
 const read = (user: CreatedUser, channelId: string, seq: number) =>
-  replicas.call<Count>(user, 'PUT', `/v1/channels/${channelId}/read`, { payload: { seq } });
+  replicas.call<Count>(user, 'PUT', `/v1/channels/${channelId}/read`, { seq });
 const deliver = (user: CreatedUser, channelId: string, seq: number) =>
-  replicas.call(user, 'PUT', `/v1/channels/${channelId}/delivered`, { payload: { seq } });
+  replicas.call(user, 'PUT', `/v1/channels/${channelId}/delivered`, { seq });
 /** As a flush would: PostgreSQL has it, and Redis says no more that it is dirty. */
 const flushByHand = async (user: CreatedUser, channelId: string) => {
   const dirty = await readDirtyOfChannel(redis.client, keys, keys.userShardName(user.id), channelId);
@@ -105,9 +108,7 @@ describe('readers of a message', () => {
     const [reader] = members as [CreatedUser];
     await read(reader, channelId, seqs[2]!);
     expect(await readersOf(author, channelId, seqs[1]!)).toMatchObject({ count: 1 });
-    await replicas.call(reader, 'POST', `/v1/channels/${channelId}/unread`, {
-      payload: { fromSeq: seqs[1]! },
-    });
+    await replicas.call(reader, 'POST', `/v1/channels/${channelId}/unread`, { fromSeq: seqs[1]! });
     expect(await readersOf(author, channelId, seqs[1]!)).toMatchObject({ count: 0, delivered: 1, items: [] });
     expect(await readersOf(author, channelId, seqs[0]!)).toMatchObject({ count: 1, delivered: 1 });
   });
@@ -158,7 +159,8 @@ describe('readers of a message', () => {
   it('are told to members and administrators, of messages that there are', async () => {
     const { author, channelId, seqs } = await scene(1, 1);
     const [stranger] = (await createUsers(database.pool, ['stranger'])) as [CreatedUser];
-    const ask = (user: CreatedUser, url: string, role?: 'admin') => replicas.call(user, 'GET', url, { role });
+    const ask = (user: CreatedUser, url: string, role?: 'admin') =>
+      replicas.call(user, 'GET', url, undefined, { role });
     expect(await ask(stranger, path(channelId, seqs[0]!))).toMatchObject({ status: 403 });
     expect(await ask(stranger, path(channelId, seqs[0]!), 'admin')).toMatchObject({ status: 200 });
     await database.query(`UPDATE channels SET visibility = 'private'`);
@@ -216,10 +218,10 @@ describe('what is delivered', () => {
     const [user] = members as [CreatedUser];
     const { body: before } = await read(user, channelId, seqs[1]!);
     await deliver(user, channelId, seqs[2]!);
-    const unread = { payload: { channelIds: [channelId] } };
+    const unread = { channelIds: [channelId] };
     const { body } = await replicas.call<{ items: Count[] }>(user, 'POST', '/v1/unread/query', unread);
     expect(body.items).toEqual([before]);
-    await replicas.call(user, 'POST', `/v1/channels/${channelId}/unread`, { payload: { fromSeq: seqs[0]! } });
+    await replicas.call(user, 'POST', `/v1/channels/${channelId}/unread`, { fromSeq: seqs[0]! });
     expect(await readersOf(author, channelId, seqs[2]!)).toMatchObject({ count: 0, delivered: 1 });
     await flushByHand(user, channelId);
     expect(await readersOf(author, channelId, seqs[2]!)).toMatchObject({ count: 0, delivered: 1 });
@@ -244,7 +246,7 @@ describe('what is delivered', () => {
     expect(await deliver(stranger, channelId, seqs[0]!)).toMatchObject({ status: 403 });
     expect(await deliver(author, '999999', 1)).toMatchObject({ status: 404 });
     for (const payload of [{}, { seq: -1 }, { seq: '4' }, { seq: 4, term: 1 }]) {
-      const answer = await replicas.call(author, 'PUT', `/v1/channels/${channelId}/delivered`, { payload });
+      const answer = await replicas.call(author, 'PUT', `/v1/channels/${channelId}/delivered`, payload);
       expect(answer).toMatchObject({ status: 400, body: { code: 'invalid-request' } });
     }
   });

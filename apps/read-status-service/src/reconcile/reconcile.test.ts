@@ -11,7 +11,7 @@ import {
   useRedis,
   type CreatedUser,
 } from '@tidemark/testing';
-import { Replicas } from '../test-support/use-replicas.js';
+import { useReadStatus } from '../test-support/use-read-status.js';
 
 const MEMBERS = 12;
 
@@ -23,7 +23,10 @@ const strategies = process.env['LONG']
 describe.each(strategies)('reconcile under %s', (strategy) => {
   const database = useDatabase();
   const redis = useRedis();
-  const replicas = new Replicas({ database, redis }, strategy);
+  const replicas = useReadStatus({
+    ...{ DATABASE_URL: database.url, REDIS_URL: redis.url },
+    READ_STATUS_STRATEGY: strategy,
+  });
   const keys = new Keys(4);
 
   let admin: CreatedUser;
@@ -34,9 +37,13 @@ describe.each(strategies)('reconcile under %s', (strategy) => {
 
   const reconcile = async (repair: boolean) => {
     const route = '/v1/admin/reconcile';
-    const { status, body } = await replicas.call<Reconciled>(admin, 'POST', route, {
-      ...{ payload: { repair }, role: 'admin' },
-    });
+    const { status, body } = await replicas.call<Reconciled>(
+      admin,
+      'POST',
+      route,
+      { repair },
+      { role: 'admin' },
+    );
     expect(status).toBe(200);
     return body;
   };
@@ -115,9 +122,9 @@ describe.each(strategies)('reconcile under %s', (strategy) => {
     await replicas.applied(channelId, head);
     for (const [i, user] of members.entries()) {
       const route = `/v1/channels/${channelId}`;
-      await replicas.call(user, 'PUT', `${route}/read`, { payload: { seq: 4 + 5 * i } });
-      await replicas.call(user, 'PUT', `${route}/delivered`, { payload: { seq: 40 } });
-      if (i % 4 === 3) await replicas.call(user, 'POST', `${route}/unread`, { payload: { fromSeq: 5 + i } });
+      await replicas.call(user, 'PUT', `${route}/read`, { seq: 4 + 5 * i });
+      await replicas.call(user, 'PUT', `${route}/delivered`, { seq: 40 });
+      if (i % 4 === 3) await replicas.call(user, 'POST', `${route}/unread`, { fromSeq: 5 + i });
     }
     await countedThrough(head);
   });
@@ -200,11 +207,11 @@ describe.each(strategies)('reconcile under %s', (strategy) => {
 
   it('refuses who is no administrator, and what it does not know', async () => {
     const route = '/v1/admin/reconcile';
-    expect(await replicas.call(admin, 'POST', route, { payload: { repair: true } })).toMatchObject({
+    expect(await replicas.call(admin, 'POST', route, { repair: true })).toMatchObject({
       ...{ status: 403, body: { code: 'forbidden' } },
     });
     for (const payload of [{}, { repair: 'yes' }, { repair: true, force: true }]) {
-      expect(await replicas.call(admin, 'POST', route, { payload, role: 'admin' })).toMatchObject({
+      expect(await replicas.call(admin, 'POST', route, payload, { role: 'admin' })).toMatchObject({
         ...{ status: 400, body: { code: 'invalid-request' } },
       });
     }
@@ -217,7 +224,7 @@ describe.each(strategies)('reconcile under %s', (strategy) => {
     await database.query('UPDATE channels SET archived_at = now()');
     expect(await unread(user)).toEqual(before);
     const route = `/v1/channels/${channelId}/read`;
-    const { body } = await replicas.call<Count>(user, 'PUT', route, { payload: { seq: 40 } });
+    const { body } = await replicas.call<Count>(user, 'PUT', route, { seq: 40 });
     expect(body).toMatchObject({ cursor: 40, ...(await truth(user, 40)) });
     expect(await reconcile(false)).toMatchObject({ drifted: 0 });
   });
@@ -251,7 +258,7 @@ describe.each(strategies)('reconcile under %s', (strategy) => {
   it('finds a wrong counter of who is dirty as well, and leaves their cursor to the flush', async () => {
     await flushByHand();
     const [user] = members as [CreatedUser];
-    await replicas.call(user, 'PUT', `/v1/channels/${channelId}/read`, { payload: { seq: 30 } });
+    await replicas.call(user, 'PUT', `/v1/channels/${channelId}/read`, { seq: 30 });
     await hold(keys.counters(user.id), head, 99, 0);
     expect(await reconcile(true)).toMatchObject({ drifted: 1, repaired: 1 });
     expect(await unread(user)).toMatchObject({ cursor: 30, ...(await truth(user, 30)) });

@@ -1,3 +1,5 @@
+import type { Abstract } from '@nestjs/common';
+import { ChannelLog } from '@tidemark/channel-log';
 import type { Problem, Unread } from '@tidemark/contracts';
 import { createHttpApp, createRuntime, loadConfig, signDevToken, type Runtime } from '@tidemark/runtime';
 import type { CreatedUser } from '@tidemark/testing';
@@ -38,9 +40,9 @@ export class ReadStatus {
     method: 'GET' | 'PUT' | 'POST',
     url: string,
     payload?: object,
-    headers: Record<string, string> = {},
+    { role, headers }: { role?: 'admin'; headers?: Record<string, string> } = {},
   ): Promise<{ status: number; body: Body; headers: Record<string, unknown> }> {
-    const { token } = signDevToken(SECRET, { sub: user.externalId, name: user.name });
+    const { token } = signDevToken(SECRET, { sub: user.externalId, name: user.name, role });
     const { app } = this.replicas[this.turn++ % this.replicas.length]!;
     const reply = await app.inject({
       ...{ method, url },
@@ -51,7 +53,18 @@ export class ReadStatus {
       },
       ...(payload && { payload }),
     });
-    return { status: reply.statusCode, body: reply.json<Body>(), headers: reply.headers };
+    const body = (reply.body === '' ? null : reply.json()) as Body;
+    return { status: reply.statusCode, body, headers: reply.headers };
+  }
+
+  /** A part of the first replica. */
+  get<Part>(part: Abstract<Part>): Part {
+    return this.replicas[0]!.app.get(part);
+  }
+
+  /** Returns once Redis has the channel's log up to a seq. */
+  async applied(channelId: string, seq: number): Promise<void> {
+    await this.get(ChannelLog).reach(channelId, seq);
   }
 
   async unread(user: CreatedUser): Promise<Unread> {
