@@ -1,4 +1,4 @@
-import type { Problem, Unread } from '@tidemark/contracts';
+import type { Unread } from '@tidemark/contracts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CacheEpochs, ChannelLog } from '@tidemark/channel-log';
 import { Database } from '@tidemark/database';
