@@ -7,11 +7,12 @@ const LOCK_MS = 5_000;
 const LOCK_ASKED_MS = 10;
 
 /**
- * Notices that Redis lost something, and begins a new cache epoch for the shards concerned: everything held
- * under the old one then counts as not loaded, and nothing read under it can still be flushed.
+ * Notices that Redis lost something, or PostgreSQL did, and begins a new cache epoch for the shards concerned:
+ * everything held under the old one then counts as not loaded, and nothing read under it can still be flushed.
  *
- * Two signs: a shard without an epoch (Redis is empty), and another replication id than the epoch was begun on
- * (a replica took over, perhaps without the latest writes). An epoch key alone would not tell the second.
+ * Three signs: a shard without an epoch (Redis is empty); another replication id than the epoch was begun on (a
+ * replica of Redis took over, perhaps without the latest writes); another log epoch (PostgreSQL was restored, or
+ * promoted without its tail: a cursor in that tail would hide the messages that are given its seqs anew).
  */
 export class CacheEpochs {
   constructor(
@@ -30,6 +31,19 @@ export class CacheEpochs {
             this.keys.replicationId(shardName),
           );
           return Boolean(epoch) && heldOn === replicationId;
+        }),
+      ),
+    );
+  }
+
+  /** Run before seqs of a log epoch are looked for that this process has not met before. */
+  async follow(redis: RedisClient, logEpoch: string): Promise<void> {
+    const replicationId = await replicationIdOf(redis);
+    await Promise.all(
+      this.keys.shardNames().map((shardName) =>
+        this.beginUnless(redis, shardName, replicationId, async () => {
+          const epoch = await redis.get(this.keys.epoch(shardName));
+          return epoch?.endsWith(`@${logEpoch}`) ?? false;
         }),
       ),
     );

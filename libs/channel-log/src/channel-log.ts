@@ -132,10 +132,12 @@ export class ChannelLog {
     return load;
   }
 
-  /** The history that rows and state are of. Asked again at most once a second. */
-  async epochOfLog(): Promise<{ logEpoch: string }> {
-    if (!this.knownEpoch || this.knownEpoch.until < Date.now()) {
-      const { logEpoch } = await this.options.database.position();
+  /** The history that rows and state are of, `lately` at most a second ago. Redis holds nothing of another by then. */
+  async epochOfLog(asOf: 'now' | 'lately' = 'lately'): Promise<{ logEpoch: string }> {
+    if (asOf === 'now' || !this.knownEpoch || this.knownEpoch.until < Date.now()) {
+      const { database, epochs, redis } = this.options;
+      const { logEpoch } = await database.position();
+      if (logEpoch !== this.knownEpoch?.logEpoch) await epochs.follow(redis.client, logEpoch);
       this.knownEpoch = { logEpoch, until: Date.now() + 1_000 };
     }
     return this.knownEpoch;
@@ -210,7 +212,7 @@ export class ChannelLog {
   }
 
   private async loadNow(channelId: string): Promise<number> {
-    const { redis, keys, epochs, database, countsByMember } = this.options;
+    const { redis, keys, epochs, countsByMember } = this.options;
     const shardName = keys.channelShardName(channelId);
     for (let attempt = 1; attempt <= loadAttemptsMax; attempt++) {
       const epoch = await redis.client.get(keys.epoch(shardName));
@@ -218,7 +220,7 @@ export class ChannelLog {
         await epochs.renew(redis.client, shardName);
         continue;
       }
-      const { logEpoch } = await database.position();
+      const { logEpoch } = await this.epochOfLog('now');
       const state = await this.store.channelState(channelId, windowEvents);
       if (!state) throw new NoSuchChannelError(channelId);
       const { outcome, seq } = await installChannel(redis.client, keys, epoch, {

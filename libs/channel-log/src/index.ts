@@ -3,7 +3,9 @@ export { ChannelLog, NoSuchChannelError, type ChannelLogOptions } from './channe
 export { decodeToken, encodeToken, type Consistency } from './consistency-token.js';
 export { logEntry, type LogEntry, type LogRow, type Payload } from './log-entry.js';
 export {
+  cacheEpochOf,
   channelColumns,
+  type Fence,
   logColumns,
   LogStore,
   type MembershipRow,

@@ -1,7 +1,23 @@
 import type { Channel, Message } from '@tidemark/contracts';
-import type { Database, Position } from '@tidemark/database';
+import {
+  historyColumns,
+  logEpochOf,
+  type Database,
+  type HistoryRow,
+  type Position,
+} from '@tidemark/database';
 import type { ChannelState, StoredCursor } from '@tidemark/redis';
 import { logEntry, type LogEntry, type LogRow, type Payload } from './log-entry.js';
+
+/** A row of `cache_fences`, with the history that PostgreSQL is of. */
+export interface Fence extends HistoryRow {
+  epoch: string;
+}
+
+/** Names what Redis may hold: what was read since the fence was raised, in the history in which it was. */
+export function cacheEpochOf(fence: Fence): string {
+  return `${fence.epoch}@${logEpochOf(fence)}`;
+}
 
 /** The columns of a LogRow, of `channel_events e`. */
 export const logColumns = `
@@ -250,12 +266,14 @@ export class LogStore {
 
   /** Raises a shard's fence: nothing read before can be flushed from now on. The new epoch. */
   async raiseFence(shardName: string): Promise<string> {
-    const { rows } = await this.database.query<{ epoch: string }>(
-      `INSERT INTO cache_fences (shard, epoch) VALUES ($1, 1)
-       ON CONFLICT (shard) DO UPDATE SET epoch = cache_fences.epoch + 1 RETURNING epoch`,
+    const { rows } = await this.database.query<Fence>(
+      `WITH raised AS (
+         INSERT INTO cache_fences (shard, epoch) VALUES ($1, 1)
+         ON CONFLICT (shard) DO UPDATE SET epoch = cache_fences.epoch + 1 RETURNING epoch)
+       SELECT epoch, ${historyColumns} FROM raised, pg_control_system()`,
       [shardName],
     );
-    return rows[0]!.epoch;
+    return cacheEpochOf(rows[0]!);
   }
 }
 

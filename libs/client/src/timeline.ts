@@ -56,9 +56,9 @@ export class Timeline {
     }
   }
 
-  /** Of another history. */
+  /** What is here is of another history; where something was loaded, something else is to be. */
   clear(): void {
-    this.items = null;
+    this.items &&= [];
     this.said.clear();
     this.newestSeq = this.prunedSeq = 0;
   }

@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { onConnection } from './connection.js';
 import { entities } from './entities.js';
 import { migrations } from './migrations.js';
-import { parseLsn, type Position } from './position.js';
+import { historyColumns, logEpochOf, parseLsn, type Position } from './position.js';
 
 export interface DatabaseOptions {
   /** `postgres://...` of the primary. */
@@ -127,15 +127,13 @@ export class Database {
   private async readPosition(): Promise<Position> {
     const { rows } = await this.query<{ lsn: string; timeline: string; system: string }>({
       name: 'position',
-      text: `SELECT pg_current_wal_insert_lsn() AS lsn, system_identifier::text AS system,
-                    substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) AS timeline
-               FROM pg_control_system()`,
+      text: `SELECT pg_current_wal_insert_lsn() AS lsn, ${historyColumns} FROM pg_control_system()`,
     });
-    const { lsn, timeline, system } = rows[0]!;
+    const { lsn, ...history } = rows[0]!;
     return {
       lsn: parseLsn(lsn),
-      timeline: parseInt(timeline, 16),
-      logEpoch: `${BigInt(system).toString(36)}.${parseInt(timeline, 16)}`,
+      timeline: parseInt(history.timeline, 16),
+      logEpoch: logEpochOf(history),
     };
   }
 

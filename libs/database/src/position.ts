@@ -17,3 +17,16 @@ export function parseLsn(text: string): bigint {
 export function formatLsn(lsn: bigint): string {
   return `${(lsn >> 32n).toString(16)}/${(lsn & 0xffffffffn).toString(16)}`.toUpperCase();
 }
+
+/** What names a history, on its primary: columns of `pg_control_system()`. */
+export const historyColumns = `system_identifier::text AS system,
+  substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) AS timeline`;
+
+export interface HistoryRow {
+  system: string;
+  timeline: string;
+}
+
+export function logEpochOf({ system, timeline }: HistoryRow): string {
+  return `${BigInt(system).toString(36)}.${parseInt(timeline, 16)}`;
+}

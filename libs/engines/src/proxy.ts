@@ -19,7 +19,7 @@ export class TcpProxy {
 
   private constructor(
     private readonly server: Server,
-    private readonly target: { host: string; port: number },
+    private target: { host: string; port: number },
   ) {}
 
   static async start(target: { host: string; port: number }): Promise<TcpProxy> {
@@ -58,6 +58,11 @@ export class TcpProxy {
     this.isCut = false;
     this.stalled = undefined;
     for (const pair of this.pairs) this.applyStall(pair);
+  }
+
+  /** New connections lead there, as after a failover. */
+  leadTo(port: number): void {
+    this.target = { ...this.target, port };
   }
 
   async close(): Promise<void> {

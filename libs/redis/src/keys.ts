@@ -30,7 +30,7 @@ export class Keys {
     return Array.from({ length: this.shards }, (_, shard) => `c${shard}`);
   }
 
-  /** string: the shard's cache epoch. Absent after Redis lost everything. */
+  /** string: the shard's cache epoch, `<fence>@<log epoch>`. Absent after Redis lost everything. */
   epoch = (shardName: string): string => `{${shardName}}:epoch`;
   /** string: master_replid of the Redis that the epoch was last seen on. */
   replicationId = (shardName: string): string => `{${shardName}}:replid`;

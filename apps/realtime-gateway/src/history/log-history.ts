@@ -24,8 +24,8 @@ export class LogHistory implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   /** The log epoch. Whoever asks first after a change is who makes it known. */
-  async current(): Promise<string> {
-    const { logEpoch } = await this.channelLog.epochOfLog();
+  async current(asOf: 'now' | 'lately' = 'lately'): Promise<string> {
+    const { logEpoch } = await this.channelLog.epochOfLog(asOf);
     if (this.known !== null && this.known !== logEpoch) {
       this.log.warn({ before: this.known, logEpoch }, 'the log has another history');
       this.known = logEpoch;

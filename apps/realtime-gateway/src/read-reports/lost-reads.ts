@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common'
 import { Keys, RedisConnection } from '@tidemark/redis';
 import { LOG, type Log } from '@tidemark/runtime';
 import { Connections } from '../connections/connections.js';
+import { LogHistory } from '../history/log-history.js';
 import { Topics } from '../topics/topics.js';
 
 const askEveryMs = 1_000;
@@ -17,6 +18,7 @@ export class LostReads implements OnApplicationBootstrap {
     private readonly topics: Topics,
     private readonly redis: RedisConnection,
     private readonly connections: Connections,
+    private readonly history: LogHistory,
     private readonly keys: Keys,
     @Inject(LOG) private readonly log: Log,
   ) {}
@@ -34,10 +36,22 @@ export class LostReads implements OnApplicationBootstrap {
       () => {
         this.timer = null;
         this.askedAt = performance.now();
-        for (const connection of this.connections.everyone()) connection.outbox.say('report-reads');
+        void this.askEverybody();
       },
       Math.max(0, this.askedAt + askEveryMs - performance.now()),
     ).unref();
+  }
+
+  private async askEverybody(): Promise<void> {
+    try {
+      // It may be the log that has lost something. What was read in another history says nothing in this one: whoever
+      // is connected is sent away by this, and comes back knowing it.
+      await this.history.current('now');
+      for (const connection of this.connections.everyone()) connection.outbox.say('report-reads');
+    } catch (err) {
+      this.log.debug({ err }, 'reads are asked for later');
+      this.ask();
+    }
   }
 
   private async look(): Promise<void> {

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { Database } from '@tidemark/database';
+import { cacheEpochOf, type Fence } from '@tidemark/channel-log';
+import { Database, historyColumns } from '@tidemark/database';
 import type { DirtyCursor } from '@tidemark/redis';
 
 /** A membership as PostgreSQL holds it. */
@@ -44,11 +45,11 @@ const WRITE = `
           OR d.cursor = m.cursor_seq AND (d.through > m.counted_seq OR d.delivered > m.delivered_seq))
   RETURNING m.channel_id AS "channelId", m.user_id AS "userId"`;
 
-/** Reads the fence and holds it to the commit; the settings are this transaction's, for WRITE. */
+/** Reads the fence, and of which history it is, and holds it to the commit; the settings are this transaction's, for WRITE. */
 const HOLD_FENCE = `
-  SELECT epoch, set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+  SELECT epoch, ${historyColumns}, set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
          set_config('enable_seqscan', 'off', true)
-    FROM cache_fences WHERE shard = $1 FOR SHARE`;
+    FROM cache_fences, pg_control_system() WHERE shard = $1 FOR SHARE OF cache_fences`;
 
 @Injectable()
 export class FlushStore {
@@ -62,12 +63,12 @@ export class FlushStore {
     // What is not held, and what has ended, is no cursor.
     const sorted = dirty.filter(({ term }) => term > 0).sort(byPrimaryKey);
     return this.database.transaction(async (client) => {
-      const fence = await client.query<{ epoch: string }>({
+      const fence = await client.query<Fence>({
         name: 'flush-fence',
         text: HOLD_FENCE,
         values: [shardName],
       });
-      if (fence.rows[0]?.epoch !== epoch) return null;
+      if (!fence.rows[0] || cacheEpochOf(fence.rows[0]) !== epoch) return null;
       if (sorted.length === 0) return new Set<string>();
       const { rows } = await client.query<{ channelId: string; userId: string }>({
         name: 'flush',
