@@ -130,7 +130,7 @@ export class WorkerParts {
 }
 
 /** Waits for a condition, never for a time. */
-export async function until(condition: () => unknown, timeoutMs = 15_000): Promise<void> {
+export async function until(condition: () => unknown, timeoutMs = 45_000): Promise<void> {
   for (const deadline = Date.now() + timeoutMs; !(await condition()); await delay(10)) {
     if (Date.now() > deadline) throw new Error(`Not so after ${timeoutMs} ms: ${condition.toString()}`);
   }
