@@ -14,7 +14,7 @@ const parts = new WorkerParts(database, redis);
 const running: Runtime[] = [];
 
 // Several whole workers in one process take their time on a busy machine.
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 async function start(
   env: Record<string, string> = {},
