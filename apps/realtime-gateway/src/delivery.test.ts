@@ -122,7 +122,8 @@ describe('delivery', () => {
     await world.writer.send(channelId, ada.id, 2, { mentions: [eve.id] });
     await world.writer.send(channelId, ada.id, 1, { mentions: [eve.id] });
     expect(await client.seqsUpTo(channelId, 6)).toEqual([4, 5, 6]);
-    expect(client.told.map(([event]) => event).slice(0, 3)).toEqual(['ready', 'profiles', 'events']);
+    const events = client.told.map(([event]) => event).filter((event) => event !== 'report-reads');
+    expect(events.slice(0, 3)).toEqual(['ready', 'profiles', 'events']);
     expect(client.profiles).toEqual([
       { id: eve.id, externalId: eve.externalId, name: 'Eve', picture: null, kind: 'person' },
     ]);
@@ -143,7 +144,8 @@ describe('delivery', () => {
   it('shows its health, its numbers and its AsyncAPI document', async () => {
     const lonely = await createUser(world.writer.database, 'Lone');
     await world.connect(lonely);
-    expect(await metric('connections')).toBe(1);
+    // Those of the test before are on their way out.
+    await eventually(async () => ((await metric('connections')) === 1 ? true : undefined));
     expect((await fetch(`${world.url}/health/ready`)).status).toBe(200);
     const document = await fetch(`${world.url}/docs/asyncapi.json`);
     expect(await document.json()).toHaveProperty('operations.catch-up');

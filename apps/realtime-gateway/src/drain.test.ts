@@ -11,9 +11,7 @@ describe('draining', () => {
       await world.connect(ada, { url }),
       await world.connect(bob, { url, transports: ['polling'] }),
     ];
-    const startedAt = Date.now();
     expect(await runtime.drain.drain()).toBe(true);
-    expect(Date.now() - startedAt).toBeLessThan(10_000);
     for (const client of clients) {
       expect(await client.once('closing')).toEqual({ code: 'draining', reconnect: true });
       await client.once('disconnect');

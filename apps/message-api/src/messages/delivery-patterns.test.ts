@@ -32,11 +32,13 @@ describe('a delivery pattern', () => {
       const [ada, bob] = [await idOnly.person('ada'), await idOnly.person('bob')];
       const channel = await ada.creates('private', bob);
       const live: Envelope[] = [];
+      await idOnly.applied();
       const end = await listen(channel.id, (envelope) => live.push(envelope));
       const { body: sent } = await ada.sends(channel);
       await ada.patch(`/v1/channels/${channel.id}/messages/${sent.seq}`, { text: 'edited' });
       await ada.delete(`/v1/channels/${channel.id}/messages/${sent.seq}`);
       await ada.patch(`/v1/channels/${channel.id}`, { name: 'renamed' });
+      await idOnly.applied();
       await end();
       const named = { seq: sent.seq };
       expect(live.slice(0, 3).map(({ type, payload }) => [type, payload])).toEqual([
@@ -64,10 +66,19 @@ describe('a delivery pattern', () => {
       url = `/v1/channels/${channel.id}/messages`;
     });
     const page = (query = '') => bob.get<MessagePage>(`${url}${query}`);
+    /** A Redis that is slow for once is not waited for: asks until the cache serves. */
+    const cachedPage = async (query = '') => {
+      await cacheFirst.applied();
+      for (;;) {
+        const reply = await page(query);
+        if (from(reply) === 'cache') return reply;
+      }
+    };
     const texts = ({ body }: Reply<MessagePage>) => body.items.map(({ text }) => text);
 
     it('serves whoever was told of an event from the cache, as the database would', async () => {
       const reads: Promise<[Envelope, Reply<Message>]>[] = [];
+      await cacheFirst.applied();
       const end = await listen(channel.id, (envelope) => {
         const { seq } = envelope.payload as Message;
         reads.push(bob.get<Message>(`${url}/${seq}`).then((reply) => [envelope, reply]));
@@ -78,17 +89,17 @@ describe('a delivery pattern', () => {
       const [edited, deleted] = sends.map(({ body }) => body.seq);
       await ada.patch(`${url}/${edited}`, { text: 'edited' });
       await ada.delete(`${url}/${deleted}`);
+      await cacheFirst.applied();
       await end();
       const read = await Promise.all(reads);
       expect(read).toHaveLength(22);
       expect(read.every(([, { status }]) => status === 200)).toBe(true);
-      const last = await page();
-      expect([from(last), texts(last).length]).toEqual(['cache', 20]);
+      const last = await cachedPage();
+      expect(texts(last)).toHaveLength(20);
       expect(texts(last).filter((text) => text === 'edited' || text === null)).toHaveLength(2);
       // The same pages, whoever serves them.
       const wanted = ['', '?limit=7', '?limit=6&after=9', '?limit=5&around=12', `?limit=3&before=${edited}`];
-      const cached = await Promise.all(wanted.map(page));
-      expect(new Set(cached.map(from))).toEqual(new Set(['cache']));
+      const cached = await Promise.all(wanted.map(cachedPage));
       await redis.client.del(keys.recent(channel.id));
       const stored = await Promise.all(wanted.map(page));
       expect(new Set(stored.map(from))).toEqual(new Set(['primary']));
@@ -97,39 +108,42 @@ describe('a delivery pattern', () => {
 
     it('passes the cache by where a write of it failed, until the relay has made it good', async () => {
       await ada.sends(channel, { text: 'first' });
-      expect(from(await page())).toBe('cache');
+      await cachedPage();
       // Committed, and never applied: as by a process that died in between.
       await sendMessages(database.pool, channel.id, [{ authorId: ada.id, text: 'second' }]);
       const passed = await page();
       expect([from(passed), texts(passed)]).toEqual(['primary', ['first', 'second']]);
       const log = cacheFirst.instances[0]!.app.get(ChannelLog, { strict: false });
       await log.reach(channel.id, Number.MAX_SAFE_INTEGER);
-      const again = await page();
-      expect([from(again), texts(again)]).toEqual(['cache', ['first', 'second']]);
+      expect(texts(await cachedPage())).toEqual(['first', 'second']);
     });
 
     it('serves from the database what Redis lost', async () => {
       await ada.sends(channel, { text: 'first' });
+      await cacheFirst.applied();
       await redis.client.flushdb();
       expect(texts(await page())).toEqual(['first']);
       await ada.sends(channel, { text: 'second' });
       await ada.sends(channel, { text: 'third' });
+      await cacheFirst.applied();
       expect(texts(await page())).toEqual(['first', 'second', 'third']);
     });
 
     it('leaves nothing out that a service of another pattern applied', async () => {
       await ada.sends(channel, { text: 'first' });
+      await cacheFirst.applied();
       const other = idOnly.instances[0]!.app.get(ChannelLog, { strict: false });
       await sendMessages(database.pool, channel.id, [{ authorId: ada.id, text: 'second' }]);
       await other.reach(channel.id, Number.MAX_SAFE_INTEGER);
       expect(texts(await page())).toEqual(['first', 'second']);
       await ada.sends(channel, { text: 'third' });
+      await cacheFirst.applied();
       expect(texts(await page())).toEqual(['first', 'second', 'third']);
     });
 
     it('goes by rights as the primary has them', async () => {
       await ada.sends(channel);
-      expect(from(await page())).toBe('cache');
+      await cachedPage();
       await ada.removes(channel, bob);
       expect((await page()).status).toBe(404);
     });

@@ -86,6 +86,7 @@ describe('a send that says what its author had on screen', () => {
     const shard = keys.userShardName(ada.id);
     await redis.client.hset(keys.cursors(ada.id), '0', (await redis.client.get(keys.epoch(shard)))!);
     const { body } = await ada.sends(channel, { readTo: channel.headSeq });
+    await api.applied();
     const [held] = await readCursors(redis.client, keys, shard, [{ userId: ada.id, channelIds: 'all' }]);
     expect(held).toMatchObject([{ channelId: channel.id, ...(await cursorOf(ada)), cursor: body.seq }]);
   });

@@ -49,6 +49,7 @@ describe('sends to several instances at once', () => {
     const heard: Envelope[] = [];
     const subscriber = redis.client.duplicate();
     subscriber.on('message', (_, text: string) => heard.push(...(JSON.parse(text) as Envelope[])));
+    await api.applied();
     await subscriber.subscribe(keys.eventsTopic(channel.id));
     const replies = await Promise.all(range(120).map((i) => (i % 2 ? ada : bob).sends(channel)));
     await redis.client.publish(keys.eventsTopic(channel.id), '[]');

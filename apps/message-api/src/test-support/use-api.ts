@@ -3,6 +3,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Channel, Message, Problem, SendMessageInput, Visibility } from '@tidemark/contracts';
 import { createHttpApp, createRuntime, loadConfig, signDevToken, type Runtime } from '@tidemark/runtime';
 import { AppModule } from '../app.module.js';
+import { Applies } from '../events/applies.js';
 
 const SECRET = 'a secret that only the tests know, 32+';
 
@@ -43,6 +44,11 @@ export class Api {
 
   async stop(): Promise<void> {
     await Promise.all(this.instances.splice(0).map(({ runtime }) => runtime.drain.drain()));
+  }
+
+  /** Resolves when Redis has all that was answered for: an answer waits only so long for that. */
+  async applied(): Promise<void> {
+    await Promise.all(this.instances.map(({ app }) => app.get(Applies, { strict: false }).idle()));
   }
 
   /** Someone new, with a token of their own. */
@@ -133,8 +139,6 @@ export function useApi(
     REDIS_URL: engines.redisUrl,
     ...engines.env,
   }));
-  // Engines and instances share their cores with whatever else runs.
-  jest.setTimeout(30_000);
   beforeAll(async () => {
     for (let i = 0; i < instances; i++) await api.start();
   });

@@ -264,8 +264,10 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
         await service.applied(channelId, own!);
         await countedRow(channelId, grace, own!);
         const moved = { cursor: 8, ...counts(await truth(channelId, grace.id, 8)) };
-        await until(async () => (await row(channelId, grace)).unread === moved.unread);
-        expect(await row(channelId, grace)).toMatchObject(moved);
+        await until(async () => {
+          const { cursor, unread, mentions } = await row(channelId, grace);
+          return cursor === 8 && unread === moved.unread && mentions === moved.mentions;
+        });
         expect((await unread(grace)).items).toMatchObject([moved]);
       });
     }

@@ -16,7 +16,7 @@ describe('a connection that the gateway ends', () => {
 
   it('does not come back with a token that has expired', async () => {
     const { ada } = await scene(world);
-    const client = await world.connect(ada, { expiresInS: 2 });
+    const client = await world.connect(ada, { expiresInS: 10 });
     await client.once('disconnect');
     expect(await client.once('closing')).toEqual({ code: 'token-expired', reconnect: false });
     expect(client.socket.active).toBe(false);

@@ -13,6 +13,9 @@ import { eventually } from './eventually.js';
 
 export const SECRET = 'a secret that only the tests know, 32+';
 
+/** Longer than any test takes. */
+const TOKEN_S = 600;
+
 export interface ClientOptions {
   url?: string;
   transports?: string[];
@@ -32,7 +35,7 @@ export class Client {
   constructor(
     url: string,
     user: { externalId: string; name: string },
-    { transports = ['websocket'], expiresInS = 60, resume, auth, headers }: ClientOptions,
+    { transports = ['websocket'], expiresInS = TOKEN_S, resume, auth, headers }: ClientOptions,
   ) {
     this.socket = io(url, {
       transports,
@@ -95,6 +98,9 @@ export class Client {
   }
 }
 
-export function tokenOf({ externalId, name }: { externalId: string; name: string }, expiresInS = 60): string {
+export function tokenOf(
+  { externalId, name }: { externalId: string; name: string },
+  expiresInS = TOKEN_S,
+): string {
   return signDevToken(SECRET, { sub: externalId, name }, { expiresInS }).token;
 }

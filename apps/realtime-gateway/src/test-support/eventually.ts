@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** What `look` finds, as soon as it finds something. */
 export async function eventually<Value>(
   look: () => Value | undefined | Promise<Value | undefined>,
-  limitMs = 20_000,
+  limitMs = 40_000,
 ): Promise<Value> {
   for (const until = Date.now() + limitMs; ;) {
     const found = await look();

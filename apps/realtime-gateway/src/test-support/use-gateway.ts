@@ -87,7 +87,7 @@ export class GatewayWorld {
 
 export function useGateway(): GatewayWorld {
   // Real engines, and often everything else on the same few cores.
-  jest.setTimeout(60_000);
+  jest.setTimeout(120_000);
   const world = new GatewayWorld(useDatabase(), useRedis());
   beforeAll(async () => {
     world.writer = await Writer.open(world.database, world.redis.url, SHARDS);

@@ -10,7 +10,7 @@ async function start(url = redis.url): Promise<{ exits: number[]; said: string[]
     .spyOn(process.stderr, 'write')
     .mockImplementation((text) => said.push(String(text)) > 0);
   const address = { urls: [url], cluster: false };
-  await refuseEvictingRedis({ redis: address, queueRedis: address }, (code) => exits.push(code));
+  await refuseEvictingRedis({ redis: address, queueRedis: address }, (code) => exits.push(code), 30_000);
   stderr.mockRestore();
   return { exits, said };
 }

@@ -11,13 +11,14 @@ const LOOK_MS = 2_000;
 export async function refuseEvictingRedis(
   { redis, queueRedis }: Pick<Config, 'redis' | 'queueRedis'>,
   exit: (code: number) => void = (code) => process.exit(code),
+  lookMs = LOOK_MS,
 ): Promise<void> {
   const addresses = redis === queueRedis ? [redis] : [redis, queueRedis];
   await Promise.all(
     addresses.map(async (address) => {
       const client = connectRedis(address, () => undefined, { retryStrategy: () => null });
       try {
-        await readyWithin(client, LOOK_MS);
+        await readyWithin(client, lookMs);
         if (client.status === 'ready') await exitIfEvicting(client, address, exit);
       } finally {
         if (client.status === 'ready') await client.quit().catch(() => undefined);

@@ -76,10 +76,10 @@ describe('a sample', () => {
       }),
     ];
     const found: number[] = [];
-    for (const deadline = Date.now() + 6_000; Date.now() < deadline;) found.push(await sampling.run());
+    for (const deadline = Date.now() + 6_000; Date.now() < deadline || found.length < 4;)
+      found.push(await sampling.run());
     isOver = true;
     await Promise.all(load);
-    expect(found.length).toBeGreaterThan(3);
     expect(new Set(found)).toEqual(new Set([0]));
-  });
+  }, 120_000);
 });

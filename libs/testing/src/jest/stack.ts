@@ -68,7 +68,7 @@ export function databaseName(url: string): string {
 export async function onServer(url: string, sql: string): Promise<void> {
   const client = new pg.Client({
     connectionString: databaseAt(url, 'postgres'),
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: 30_000,
   });
   await client.connect();
   try {

@@ -21,7 +21,7 @@ const takenByLoss: Record<Strategy, 'nothing' | 'what PostgreSQL has not'> = {
   'redis-only': 'what PostgreSQL has not',
 };
 
-const READY_MS = 30_000;
+const READY_MS = 90_000;
 const SHARDS = 16;
 
 /** The system with uneven numbers of replicas, flushing all the time. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { decodeToken } from '@tidemark/channel-log';
 import type { Channel, Count, Message, Unread } from '@tidemark/contracts';
 import type { Database } from '@tidemark/database';
@@ -273,16 +274,24 @@ export class Player {
   ): Promise<Answer<Body>> {
     const replicas = this.stack.services[service];
     const { url } = replicas[this.turn++ % replicas.length]!;
-    const response = await fetch(`${url}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${jwt}`,
-        ...(body && { 'content-type': 'application/json' }),
-        ...(token && { 'tidemark-token': token }),
-      },
-      ...(body && { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
+    const ask = () =>
+      fetch(`${url}${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${jwt}`,
+          ...(body && { 'content-type': 'application/json' }),
+          ...(token && { 'tidemark-token': token }),
+        },
+        ...(body && { body: JSON.stringify(body) }),
+      });
+    let response = await ask();
+    let text = await response.text();
+    // Rather than guess, a service that is kept waiting on a busy machine says that it is to be asked again.
+    for (let left = 10; left > 0 && response.status === 503 && method === 'GET'; left--) {
+      await delay(200);
+      response = await ask();
+      text = await response.text();
+    }
     if (response.status >= 500) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
     const said = response.headers.get('tidemark-token');
     if (said && service === 'message-api' && method !== 'GET') this.keep(said);

@@ -16,12 +16,12 @@ describe('followed threads', () => {
     stack = await startConformanceStack('watermark');
     database = await Database.connect({ url: stack.databaseUrl, applicationName: 'tidemark-threads' });
     redis = new Redis(stack.redisUrl);
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     redis.disconnect();
     await database.close();
     await stack.stop();
-  }, 30_000);
+  }, 120_000);
 
   it('are those that the oracle knows, with its counts, after any history and on every replica', async () => {
     const engines = { database, redis, keys: new Keys(16) };
