@@ -1,0 +1,2 @@
+export const patternNames = ['default', 'A', 'B', 'C', 'any-replica', 'before-commit'] as const;
+export type PatternName = (typeof patternNames)[number];
