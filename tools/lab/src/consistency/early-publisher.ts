@@ -13,6 +13,12 @@ interface AppendedRow {
   at: Date;
 }
 
+export interface Sent {
+  /** The number that it was given. */
+  seq: number;
+  isCommitted: boolean;
+}
+
 const CONNECTIONS_MAX = 8;
 const SHARDS = 16;
 
@@ -37,8 +43,8 @@ export class EarlyPublisher {
     this.redis.on('error', () => undefined);
   }
 
-  /** The message's seq; null where the transaction was rolled back. */
-  async send(channelId: string, author: Author, clientId: string, text: string): Promise<number | null> {
+  /** What was published; it may be rolled back by now. */
+  async send(channelId: string, author: Author, clientId: string, text: string): Promise<Sent> {
     const client = await this.pool.connect();
     try {
       await client.query('BEGIN');
@@ -46,8 +52,8 @@ export class EarlyPublisher {
       const seq = Number(row.seq);
       await this.publish(channelId, author, { ...row, clientId, text });
       return await client.query('COMMIT').then(
-        () => seq,
-        () => null,
+        () => ({ seq, isCommitted: true }),
+        () => ({ seq, isCommitted: false }),
       );
     } finally {
       // Where the COMMIT was refused, PostgreSQL has rolled back by itself.

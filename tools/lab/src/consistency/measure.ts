@@ -50,6 +50,7 @@ export async function measure(world: World, stack: Stack, options: MeasureOption
   const onFailure = (error: Error) => void (failure ??= error);
   const course: Course = {
     ...{ http, early, patienceMs, board: new Board(), sentAtMs: new Map() },
+    isReading: () => readers.some((reader) => reader.isReading),
     isOver: () => pairs.length >= options.pairs || failure !== null,
     tally: { committed: 0, rolledBack: 0, edited: 0, late: 0 },
   };
@@ -74,7 +75,7 @@ export async function measure(world: World, stack: Stack, options: MeasureOption
     const channelIds = rooms.map(({ channelId }) => channelId);
     const truth = await readTruth(world.database, channelIds);
     const readersOf = new Map(rooms.map(({ channelId, readerJwts }) => [channelId, readerJwts.length]));
-    await settle(() => readers.every((reader) => reader.idle), patienceMs);
+    await settle(course);
     if (failure) throw failure as Error;
     const seconds = (performance.now() - startedMs) / 1000;
     return {
@@ -103,9 +104,9 @@ function seatsOf(rooms: readonly Room[], stack: Stack): { gatewayUrl: string; jw
 const lanesOf = (rooms: readonly Room[]): [Room, Room['authors'][number]][] =>
   rooms.flatMap((room) => room.authors.map((author): [Room, Room['authors'][number]] => [room, author]));
 
-/** What is still to come may come: authors have stopped, and clients may be reading. */
-async function settle(isDone: () => boolean, atLeastMs: number): Promise<void> {
+/** Authors have stopped. What was published before its commit may still be on its way, and clients may be reading. */
+async function settle({ isReading }: Course): Promise<void> {
   const until = performance.now() + 2 * PATIENCE_MS;
-  await delay(Math.min(atLeastMs, EARLY_PATIENCE_MS));
-  while (!isDone() && performance.now() < until) await delay(50);
+  await delay(EARLY_PATIENCE_MS);
+  while (isReading() && performance.now() < until) await delay(50);
 }

@@ -69,9 +69,8 @@ export class Reader {
     return reader;
   }
 
-  /** All that it was told of is read. */
-  get idle(): boolean {
-    return this.settled === this.heard;
+  get isReading(): boolean {
+    return this.settled < this.heard;
   }
 
   close(): void {
@@ -92,11 +91,10 @@ export class Reader {
   }
 
   private async read(alert: Alert): Promise<Pair> {
+    // With a full payload it is on the screen before anything is asked.
+    const shownAtMs = performance.now();
     const refreshing = this.look(alert, REFRESHES[alert.nth % REFRESHES.length]!(alert.messageSeq));
-    if (alert.said !== null) {
-      const shownAtMs = performance.now();
-      return { alert, fetch: null, refresh: await refreshing, shownAtMs, gets: 0 };
-    }
+    if (alert.said !== null) return { alert, fetch: null, refresh: await refreshing, shownAtMs, gets: 0 };
 
     const [refresh, fetched] = await Promise.all([refreshing, this.display(alert)]);
     return { alert, refresh, ...fetched };

@@ -7,6 +7,8 @@ import { verdictOf } from './verdict.js';
 import { World } from './world.js';
 import type { Report } from '../report/table.js';
 
+const WARM_UP_PAIRS = 200;
+
 export interface RunOptions {
   patterns: readonly PatternName[];
   lagsMs: readonly number[];
@@ -31,6 +33,9 @@ export async function runConsistency(options: RunOptions): Promise<Outcome> {
     for (const name of options.patterns) {
       const pattern = patterns[name];
       const stack = await world.serve(pattern);
+      // Thrown away: processes that have just started are slow.
+      onProgress(`${name}: warming up`);
+      await measure(world, stack, { pattern, lagMs: 0, pairs: WARM_UP_PAIRS, onProgress });
       for (const lagMs of options.lagsMs) {
         const measured = await measure(world, stack, { pattern, lagMs, pairs, onProgress });
         measurements.push(measured);
