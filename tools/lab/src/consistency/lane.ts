@@ -44,8 +44,10 @@ export async function runLane(course: Course, room: Room, author: Author): Promi
   const { early, tally } = course;
   for (let i = 0; !course.isOver(); i++) {
     const burst = burstOf(i, early !== null);
+    // Authors are in step with each other, and should not be at one replica all together.
+    const replica = i + Number(author.id);
     const sent = await Promise.all(
-      burst.map((text, part) => send(course, room, author, { clientId: `${i}.${part}`, text }, i)),
+      burst.map((text, part) => send(course, room, author, { clientId: `${i}.${part}`, text }, replica)),
     );
     for (const [part, { seq, isCommitted }] of sent.entries()) {
       if (isCommitted === burst[part]!.includes(DOOMED))

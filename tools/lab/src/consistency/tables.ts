@@ -81,6 +81,7 @@ function costs(measurements: readonly Measurement[]): Table {
     ]),
     notes: [
       'Displayed: the client has the message and its author. Times are p50 / p99; from the send they hold the commit.',
+      'From the send, p99 is of messages whose batch was rolled back with a doomed one, and committed without it.',
       'Every alert is followed by a read, so that an id alone costs two: the GET that displays it, and that read.',
       'Bytes of one client until it is displayed: socket payload + HTTP, headers and both ways.',
       'From primary: of all reads after alerts. Rights are judged on the primary in every pattern.',
