@@ -1,0 +1,6 @@
+import type { Command } from './command.js';
+
+/** Loaded when asked for: each brings much of the project along. */
+export const commands: Record<string, () => Promise<Command>> = {
+  consistency: async () => (await import('./consistency/command.js')).consistency,
+};
