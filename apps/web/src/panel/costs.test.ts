@@ -6,25 +6,26 @@ const samples = (sends: number[]): Sample[] =>
 
 describe('the cost of a message', () => {
   it('is what was counted beyond the idle rate', () => {
-    expect(costOf(samples([0, 0, 0, 5, 9, 9, 9]), 0)).toBeCloseTo(4);
+    expect(costOf(samples([0, 0, 0, 15, 29, 29, 29]), 0)).toBeCloseTo(4);
   });
 
-  it('is unknown without messages, or without a moment of rest', () => {
+  it('is unknown without enough messages, or without a moment of rest', () => {
     expect(costOf([], 0)).toBeNull();
+    expect(costOf(samples([0, 0, 19, 19]), 0)).toBeNull(); // too few to tell them from the noise
     expect(costOf(samples([3, 3, 3]), 0)).toBeNull();
-    expect(costOf(samples([3, 4, 5]), 0)).toBeNull();
+    expect(costOf(samples([3, 40, 50]), 0)).toBeNull();
   });
 
   it('is never below nothing', () => {
-    const busy = samples([0, 0, 1]).map((sample, i) => ({ ...sample, total: [0, 50, 50][i]! }));
+    const busy = samples([0, 0, 20]).map((sample, i) => ({ ...sample, total: [0, 50, 50][i]! }));
     expect(costOf(busy, 0)).toBe(0);
   });
 
   it('includes what is reported late', () => {
-    const late = samples([0, 0, 5, 5, 5, 5]).map(({ atMs, sends }, i) => ({
+    const late = samples([0, 0, 20, 20, 20, 20]).map(({ atMs, sends }, i) => ({
       atMs,
       sends,
-      total: i < 4 ? 0 : 30,
+      total: i < 4 ? 0 : 120,
     }));
     expect(costOf(late, 0)).toBe(0);
     expect(costOf(late, 2_500)).toBe(6);

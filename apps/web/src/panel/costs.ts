@@ -5,6 +5,9 @@ export interface Sample {
   total: number;
 }
 
+/** With fewer, what runs anyway would be most of what is told. */
+export const sendsMin = 20;
+
 /**
  * What one message costs beyond what runs anyway: what was counted while messages were sent and for `settleMs` after
  * each, less the rate of the rest of the time. Null while there is nothing to tell it by.
@@ -23,7 +26,7 @@ export function costOf(samples: readonly Sample[], settleMs: number): number | n
     part.total += sample.total - before.total;
     part.ms += sample.atMs - before.atMs;
   }
-  if (sends === 0 || idle.ms === 0) return null;
+  if (sends < sendsMin || idle.ms === 0) return null;
   return Math.max(0, (busy.total - (idle.total / idle.ms) * busy.ms) / sends);
 }
 

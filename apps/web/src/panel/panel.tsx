@@ -1,6 +1,7 @@
 import type { Chat } from '@tidemark/client';
 import { useEffect, useRef, useState } from 'react';
 import { cause, type Fault, type Person } from '../stack.js';
+import { sendsMin } from './costs.js';
 import { latencies } from './measured.js';
 import { type Comparison, compare } from './recounts.js';
 import { useFigures } from './use-figures.js';
@@ -50,8 +51,16 @@ export function Panel({ faults, people, chats }: Shown & { faults: readonly Faul
       <dl>
         <Row name="Send to received, last" value={ms(lastMs)} />
         <Row name="median / p95" value={`${ms(medianMs)} / ${ms(p95Ms)}`} note={`${arrivals} arrivals`} />
-        <Row name="Redis commands a message" value={few(commandsAMessage)} note="all that it causes" />
-        <Row name="Database rows a message" value={few(rowsAMessage)} note="all that it causes" />
+        <Row
+          name="Redis commands a message"
+          value={few(commandsAMessage)}
+          note={commandsAMessage === null ? `after ${sendsMin} messages` : 'all that it causes'}
+        />
+        <Row
+          name="Database rows a message"
+          value={few(rowsAMessage)}
+          note={rowsAMessage === null ? `after ${sendsMin} messages` : 'all that it causes'}
+        />
         <Row name="Messages stored" value={whole(figures?.sends)} />
         <Row name="Events delivered" value={whole(figures?.deliveries)} />
         <Row name="Sockets" value={whole(figures?.connections)} />

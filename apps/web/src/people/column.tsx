@@ -32,14 +32,14 @@ export function Column({
     onChat(person.user, chat);
     return () => onChat(person.user, null);
   }, [chat, onChat, person.user]);
+  const presence = usePresence(onHere);
   return (
     <section
       className="person"
       data-user={person.user}
       data-here={isHere || undefined}
       aria-label={person.name}
-      onFocusCapture={onHere}
-      onPointerDownCapture={onHere}
+      {...presence}
     >
       {chat ? (
         <Rooms {...{ chat, person, isHere }} />
@@ -50,6 +50,32 @@ export function Column({
       )}
     </section>
   );
+}
+
+/**
+ * By keyboard or pointer. A press counts when it is over: what it makes read would move the button from under it, and
+ * the channel that is being left is not read by leaving it.
+ */
+function usePresence(onHere: () => void) {
+  const pressed = useRef(false);
+  return {
+    onFocusCapture: () => {
+      if (!pressed.current) onHere();
+    },
+    onPointerDownCapture: () => {
+      pressed.current = true;
+      const ends = ['pointerup', 'pointercancel'] as const;
+      const release = () => {
+        for (const end of ends) removeEventListener(end, release);
+        // After the click that the press may have been.
+        setTimeout(() => {
+          pressed.current = false;
+          onHere();
+        });
+      };
+      for (const end of ends) addEventListener(end, release);
+    },
+  };
 }
 
 function Rooms({ chat, person, isHere }: { chat: Chat; person: Person; isHere: boolean }) {
