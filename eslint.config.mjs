@@ -17,6 +17,7 @@ const everyLib = [...libs, 'engines', 'testing'];
 const mayImport = {
   contracts: [],
   client: ['contracts'],
+  web: ['client', 'contracts'],
   engines: [],
   runtime: ['contracts'],
   database: ['contracts', 'runtime'],
@@ -63,17 +64,17 @@ export default ts.config(
   { ignores: ['**/dist/', '**/coverage/', '.nx/', '.tidemark/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     extends: [ts.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     plugins: { '@nx': nx, 'import-x': importX },
     settings: {
-      'import-x/extensions': ['.ts'],
-      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
+      'import-x/extensions': ['.ts', '.tsx'],
+      'import-x/parsers': { '@typescript-eslint/parser': ['.ts', '.tsx'] },
       'import-x/resolver-next': [
         createNodeResolver({
-          extensions: ['.ts', '.js', '.json'],
-          extensionAlias: { '.js': ['.ts', '.js'] },
+          extensions: ['.ts', '.tsx', '.js', '.json'],
+          extensionAlias: { '.js': ['.ts', '.tsx', '.js'] },
           conditionNames: ['@tidemark/source', 'import', 'node', 'default'],
         }),
       ],
@@ -128,13 +129,30 @@ export default ts.config(
     },
   },
   {
+    files: ['apps/web/src/**/*.tsx'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'JSXAttribute[name.name="dangerouslySetInnerHTML"]',
+          message: 'What people write is text.',
+        },
+      ],
+    },
+  },
+  {
+    // Vite reads its configuration from a default export.
+    files: ['apps/web/vite.config.ts'],
+    rules: { 'import-x/no-default-export': 'off' },
+  },
+  {
     // Jest finds its global hooks by their default export.
     files: ['libs/testing/src/jest/*.ts'],
     rules: { 'import-x/no-default-export': 'off' },
   },
   {
-    // The client and a browser import the contracts: nothing in either may need Node.
-    files: ['libs/{client,contracts}/src/**/*.ts'],
+    // The client and a browser import the contracts: nothing in any of them may need Node.
+    files: ['libs/{client,contracts}/src/**/*.ts', 'apps/web/src/**/*.{ts,tsx}'],
     ignores: tests,
     rules: {
       'no-restricted-imports': [
@@ -153,7 +171,7 @@ export default ts.config(
     },
   },
   {
-    files: ['libs/client/src/**/*.ts'],
+    files: ['libs/client/src/**/*.ts', 'apps/web/src/**/*.{ts,tsx}'],
     ignores: tests,
     rules: {
       '@typescript-eslint/no-restricted-imports': [

@@ -8,6 +8,7 @@ import type {
   Message,
   MessagePage,
   ReadReport,
+  Readers,
   UpdateChannel,
   UpdateMembership,
 } from '@tidemark/contracts';
@@ -24,6 +25,8 @@ import { UnreadCount } from './unread-count.js';
 
 const pageLimit = 50;
 const fillLimit = 100;
+const readersLimit = 100;
+const threadLimit = 100;
 /** Pages of a gap that bring nothing; then the channel is fetched anew. */
 const emptyPagesMax = 3;
 /** One `typing` in this time. */
@@ -238,6 +241,23 @@ export class Channel extends Emitter<ChannelEvents> {
       ...{ service: 'readStatus', method: 'POST', path, body, channelId: this.id },
     });
     this.adopt(count);
+  }
+
+  /** Who has read a message, up to now: the first page of them, and how many they are. */
+  readers(seq: number): Promise<Readers> {
+    const path = `/v1/channels/${this.id}/messages/${seq}/readers`;
+    return this.around.http.ask<Readers>({
+      ...{ service: 'readStatus', method: 'GET', path, query: { limit: readersLimit }, channelId: this.id },
+    });
+  }
+
+  /** The messages of a thread, newest page: what happens to them afterwards is told by `event`. */
+  async thread(threadSeq: number): Promise<readonly Message[]> {
+    const { items } = await this.around.http.ask<MessagePage>({
+      ...{ service: 'api', method: 'GET', path: `/v1/channels/${this.id}/messages`, channelId: this.id },
+      ...{ query: { threadSeq, limit: threadLimit } },
+    });
+    return items;
   }
 
   /** I am writing. Call it at every key: it is said now and then. */

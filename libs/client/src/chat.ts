@@ -245,6 +245,11 @@ export class Chat extends Emitter<ChatEvents> {
     return this.http.ask<Body>(request);
   }
 
+  /** Cuts the connection and takes it up anew, as where a device has woken or its network is another. */
+  reconnect(): void {
+    this.connection.cut();
+  }
+
   /** Says what has been read and not been said, for a moment at most, and ends the connection. */
   async close(): Promise<void> {
     if (this.state === 'closed') return;

@@ -81,6 +81,11 @@ export class Connection extends Emitter<ConnectionEvents> {
     this.listen(socket);
   }
 
+  /** As a network does it: with no word to the gateway. */
+  cut(): void {
+    this.socket?.io.engine.close();
+  }
+
   close(error: ChatError | null = null): void {
     if (this.state === 'closed') return;
     this.leave();

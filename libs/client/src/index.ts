@@ -18,6 +18,7 @@ export type {
   NoticeOf,
   Presence,
   ProblemCode,
+  Readers,
   Typing,
   Unread,
   User,

@@ -25,6 +25,10 @@ describe('arguments of npm start', () => {
     expect(parseArguments(['--replica-lag', text])).toEqual({ replicaLagMs });
   });
 
+  it('can leave the web app out', () => {
+    expect(parseArguments(['--no-web'])).toEqual({ web: false });
+  });
+
   it('can ask for help', () => {
     expect(parseArguments(['--help'])).toBeNull();
   });

@@ -7,10 +7,17 @@ export const USAGE = `npm start -- [options]
   --pg-replicas 1                                streaming standbys of PostgreSQL (0)
   --replica-lag 300ms                            how long a commit waits before a replica shows it (0)
   --redis-cluster                                three Redis primaries instead of one Redis
+  --no-web                                       leaves the web app out
 DATABASE_URL, REPLICA_URLS and REDIS_URL are used where they are set, and services take all other settings from
 the environment.`;
 
-export type StackArguments = Pick<StackOptions, 'instances' | 'pgReplicas' | 'replicaLagMs' | 'redisCluster'>;
+export type StackArguments = Pick<
+  StackOptions,
+  'instances' | 'pgReplicas' | 'replicaLagMs' | 'redisCluster'
+> & {
+  /** Whether the web app is served; it is by default. */
+  web?: boolean;
+};
 
 const LAG_MS_MAX = 600_000;
 
@@ -29,6 +36,7 @@ export function parseArguments(typed: string[]): StackArguments | null {
     }),
     ...(values['replica-lag'] !== undefined && { replicaLagMs: millisecondsIn(values['replica-lag']) }),
     ...(values['redis-cluster'] !== undefined && { redisCluster: values['redis-cluster'] }),
+    ...(values['no-web'] && { web: false }),
   };
 }
 
@@ -41,6 +49,7 @@ function split(typed: string[]) {
         'pg-replicas': { type: 'string' },
         'replica-lag': { type: 'string' },
         'redis-cluster': { type: 'boolean' },
+        'no-web': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;

@@ -8,7 +8,7 @@ import type { Stack } from './stack.js';
 export function guideTo(
   stack: Stack,
   community: Community | null,
-  folders: { project: string; logs: string },
+  folders: { project: string; logs: string; site?: string | undefined },
 ): string {
   const { services } = stack;
   const api = services['message-api'][0]?.url;
@@ -30,6 +30,13 @@ export function guideTo(
   const running = Object.entries(services).map(
     ([name, instances]) => `  ${name.padEnd(20)} ${instances.map(({ url }) => url).join('  ')}`,
   );
+  const page = folders.site
+    ? `Open it in a browser, as several people side by side:
+
+  ${folders.site}/?as=ada,grace,linus
+
+`
+    : '';
   return `
 Tidemark is up.
 
@@ -39,7 +46,7 @@ ${running.join('\n')}
   ${'API documentation'.padEnd(20)} ${api}/docs  ${reads}/docs
   ${'Logs'.padEnd(20)} ${folders.logs}
 
-Try it in another terminal:
+${page}Try it in another terminal:
 
   # a token for ada and her channel
   TOKEN=$(${curl} ${api}/dev/token ${json} -d '{"user":"ada","name":"Ada"}' | ${field('token')})

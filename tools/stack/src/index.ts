@@ -1,6 +1,9 @@
+export { seedCommunity } from './community.js';
 export { type DevClaims } from './dev-token.js';
 export { StackOptionsError, type StackOptions } from './options.js';
 export { ServiceInstance } from './service-instance.js';
+export { buildWeb } from './site/build-web.js';
+export { Site } from './site/site.js';
 export { type StackDescription } from './stack-file.js';
 export { AlreadyRunningError } from './stack-folder.js';
 export { startStack, Stack } from './stack.js';

@@ -1,0 +1,35 @@
+import type { Channel, ChannelSnapshot, Chat, User } from '@tidemark/client';
+import type { MemberPage } from '@tidemark/contracts';
+import { useEffect, useState, useSyncExternalStore } from 'react';
+
+export const useChannel = (channel: Channel): ChannelSnapshot =>
+  useSyncExternalStore(channel.subscribe, channel.getSnapshot);
+
+const membersMax = 100;
+
+/** The members that a small chat client shows and names: the first hundred. */
+export function useMembers(chat: Chat, channel: Channel): readonly User[] {
+  const [members, setMembers] = useState<readonly User[]>([]);
+  useEffect(() => {
+    let gone = false;
+    const load = () =>
+      chat
+        .request<MemberPage>({
+          ...{ service: 'api', method: 'GET', path: `/v1/channels/${channel.id}/members` },
+          ...{ query: { limit: membersMax }, channelId: channel.id },
+        })
+        .then(
+          ({ items }) => !gone && setMembers(items.map(({ user }) => user)),
+          () => undefined, // names stay as they were
+        );
+    void load();
+    const stop = channel.on('event', ({ type }) => {
+      if (type.startsWith('member.')) void load();
+    });
+    return () => {
+      gone = true;
+      stop();
+    };
+  }, [chat, channel]);
+  return members;
+}

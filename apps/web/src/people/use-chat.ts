@@ -1,0 +1,46 @@
+import { type Chat, type ChatSnapshot, connect, type Message } from '@tidemark/client';
+import { useEffect, useState, useSyncExternalStore } from 'react';
+import { latencies } from '../panel/measured.js';
+import { type Person, type StackInfo, tokenFor } from '../stack.js';
+
+export interface Entrance {
+  chat: Chat | null;
+  error: string | null;
+}
+
+/** A connection of somebody's own, for as long as they are in the page. */
+export function useChat({ user }: Person, index: number, { urls }: StackInfo): Entrance {
+  const [entrance, setEntrance] = useState<Entrance>({ chat: null, error: null });
+  useEffect(() => {
+    const leave = new AbortController();
+    let entered: Chat | undefined;
+    // Of several instances of a service each person has another: nothing needs two to be on the same one.
+    const one = (of: string[]) => of[index % of.length]!;
+    connect({
+      urls: { api: one(urls.api), realtime: one(urls.realtime), readStatus: one(urls.readStatus) },
+      getToken: () => tokenFor(user),
+      signal: leave.signal,
+    })
+      .then(async (chat) => {
+        entered = chat;
+        if (leave.signal.aborted) return void chat.close();
+        chat.on('message', (message: Message) => {
+          if (message.author.id !== chat.userId) latencies.received(message.clientId, performance.now());
+        });
+        await chat.loadChannels();
+        if (!leave.signal.aborted) setEntrance({ chat, error: null });
+      })
+      .catch((error: Error) => {
+        if (!leave.signal.aborted) setEntrance({ chat: null, error: error.message });
+      });
+    return () => {
+      leave.abort();
+      void entered?.close();
+    };
+    // The addresses of a stack do not change while it runs.
+  }, [user]);
+  return entrance;
+}
+
+export const useChatSnapshot = (chat: Chat): ChatSnapshot =>
+  useSyncExternalStore(chat.subscribe, chat.getSnapshot);
