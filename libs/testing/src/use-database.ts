@@ -33,7 +33,7 @@ export function useDatabase(): TestDatabase {
   });
   beforeEach(async () => {
     await pool.query(`
-      TRUNCATE users, channels, channel_members, messages, message_mentions, thread_members, channel_events;
+      TRUNCATE users, channels, channel_members, messages, message_mentions, thread_members, channel_events, imports;
       UPDATE relay_position SET xid = '0', channel_id = 0, seq = 0`);
   });
   afterAll(async () => {
