@@ -16,7 +16,7 @@ export interface ImportEvents {
   finished?: (conversation: Conversation, how: 'imported' | 'already there') => void;
 }
 
-export interface Comparison {
+interface Comparison {
   conversation: Conversation;
   exported: Tally;
   stored: Tally;

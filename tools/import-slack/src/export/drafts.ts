@@ -33,7 +33,7 @@ export const isMessage = ({ type, subtype }: SlackMessage): boolean =>
 export const clientIdOf = (ts: string): string => `slack:${ts}`;
 
 /** `1355517523.000005` -> `2012-12-14T20:38:43.000005Z`: a double would not hold it. */
-export function timeOf(ts: string): string {
+function timeOf(ts: string): string {
   const [seconds = '', micros = ''] = ts.split('.');
   return `${new Date(Number(seconds) * 1_000).toISOString().slice(0, 19)}.${micros}Z`;
 }
