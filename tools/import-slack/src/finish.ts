@@ -107,6 +107,9 @@ async function beginFollows(client: PoolClient, channelId: string): Promise<numb
 
 /** By the oracle, which counts messages and knows nothing of what counts are usually derived from. */
 async function mustBeRead(client: PoolClient & Queryable, channelId: string): Promise<void> {
+  // PostgreSQL has no statistics of what this transaction wrote, and would go through all messages for each question.
+  for (const plan of ['hashjoin', 'mergejoin', 'seqscan'])
+    await client.query(`SET LOCAL enable_${plan} = off`);
   const { rows: cursors } = await client.query<{ userId: string; threadSeq: string | null; cursor: string }>(
     `SELECT user_id AS "userId", NULL AS "threadSeq", cursor_seq AS cursor FROM channel_members WHERE channel_id = $1
       UNION ALL
