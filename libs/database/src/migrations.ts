@@ -27,4 +27,5 @@ export const migrations = [
   sqlMigration('Threads1763769600003', '0004-threads.sql'),
   sqlMigration('Delivered1763769600004', '0005-delivered.sql'),
   sqlMigration('CountedCursor1763769600005', '0006-counted-cursor.sql'),
+  sqlMigration('Imports1763769600006', '0007-imports.sql'),
 ];

@@ -56,7 +56,8 @@ async function empty(pool: pg.Pool): Promise<void> {
   for (let left = 5; ; left--) {
     try {
       await pool.query(`
-        TRUNCATE users, channels, channel_members, messages, message_mentions, thread_members, channel_events;
+        TRUNCATE users, channels, channel_members, messages, message_mentions, thread_members, channel_events,
+                 imports;
         UPDATE relay_position SET xid = '0', channel_id = 0, seq = 0`);
       return;
     } catch (error) {
