@@ -16,7 +16,8 @@ export interface ConsistencyOptions {
 }
 
 const LAG_MS_MAX = 10_000;
-const PAIRS_MAX = 10_000_000;
+/** Fewer may hold no rollback; each is kept until it is judged. */
+const PAIRS = { min: 200, max: 1_000_000 };
 
 /** @throws ArgumentsError of one line. */
 export function parseArguments(typed: string[]): ConsistencyOptions {
@@ -30,7 +31,7 @@ export function parseArguments(typed: string[]): ConsistencyOptions {
       lags === undefined
         ? [0, 100, 500]
         : listIn('--lags', lags, (part) => wholeIn('--lags', part.replace(/ms$/, ''), 0, LAG_MS_MAX)),
-    pairs: pairs === undefined ? 1_000 : wholeIn('--pairs', pairs, 1, PAIRS_MAX),
+    pairs: pairs === undefined ? 1_000 : wholeIn('--pairs', pairs, PAIRS.min, PAIRS.max),
     ...(out !== undefined && { out }),
   };
 }
