@@ -3,7 +3,7 @@ import type { Report } from '../report/table.js';
 import type { ReadStatusOptions } from './arguments.js';
 import { loadChannels, type ChannelFigures } from './channel-load.js';
 import { complexityOf } from './complexity.js';
-import { holdIncrements, holdReports, type HeldRate } from './customer.js';
+import { holdIncrements, holdReports } from './customer.js';
 import { loseRedis } from './durability.js';
 import { Lab } from './lab.js';
 import { measureMemory } from './memory.js';
