@@ -91,6 +91,38 @@ describe('memberships of connected users', () => {
     expect(await clients[1].seqsUpTo(channelId, 15)).toEqual([13, 14, 15]);
   });
 
+  it('gives who comes back after long their own join, though a mark-unread had raised the term', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const client = await world.connect(bob);
+    const marked = 'UPDATE channel_members SET term = term + 1, cursor_seq = 1 WHERE user_id = $1';
+    await world.writer.database.query(marked, [bob.id]);
+    const left = await world.writer.leave(channelId, bob.id);
+    await client.seqsUpTo(channelId, left);
+    await world.writer.send(channelId, ada.id, 1_100);
+    const joined = await world.writer.join(channelId, bob.id);
+    const last = await world.writer.send(channelId, ada.id);
+    expect(await client.seqsUpTo(channelId, last)).toEqual([left, joined, last]);
+    expect(client.all('refetch')).toEqual([]);
+  });
+
+  it('gives them their own join also where what lies before it is to be fetched anew', async () => {
+    const { ada, eve, channelId } = await scene(world);
+    const { writer } = world;
+    const client = await world.connect(eve);
+    const connections = world.app.get(Connections);
+    const tell = (connections as unknown as { onMembership: (...who: [string, string]) => void })
+      .onMembership;
+    connections.whenMembershipChanges(() => undefined);
+    await writer.join(channelId, eve.id);
+    await writer.leave(channelId, eve.id);
+    await writer.send(channelId, ada.id, 1_100);
+    connections.whenMembershipChanges(tell);
+    const joined = await writer.join(channelId, eve.id);
+    const last = await writer.send(channelId, ada.id);
+    expect(await client.seqsUpTo(channelId, last)).toEqual([joined, last]);
+    expect(client.all('refetch')).toEqual([{ channelIds: [channelId], reason: 'too-far-behind' }]);
+  });
+
   it('catches up on a stay that is ending without repeating what is live', async () => {
     const { ada, bob, channelId } = await scene(world);
     const { writer } = world;

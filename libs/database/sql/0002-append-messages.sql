@@ -1,4 +1,5 @@
--- Appends a batch of sends to a channel, in their order, and says what became of each.
+-- Appends a batch of sends to a channel, in their order, and says what became of each. Replies begin the follows of
+-- their threads (0004).
 --
 -- Two statements, and it matters: READ COMMITTED takes a statement's snapshot before it waits for a row lock.
 -- The first waits for the channel's row. The second sees all that was committed while it waited: stored
@@ -104,4 +105,18 @@ BEGIN
          j.name, j.picture, p.cursor_to, CASE WHEN p.cursor_to IS NOT NULL THEN j.term END
     FROM judged j LEFT JOIN placed p ON p.idx = j.idx
    ORDER BY j.idx;
+
+  IF jsonb_path_exists(p_sends, '$[*].thread_seq ? (@ != null)') THEN
+    -- A first reply has read what is above it; whom it concerns has all of it before them. Of a batch the first counts.
+    PERFORM follow_threads(p_channel_id, array_agg(f.thread_seq), array_agg(f.user_id), array_agg(f.cursor_seq))
+       FROM (SELECT DISTINCT ON (r.thread_seq, whom.user_id) r.thread_seq, whom.user_id, whom.cursor_seq
+               FROM messages r
+               JOIN messages root ON root.channel_id = r.channel_id AND root.seq = r.thread_seq
+              CROSS JOIN LATERAL (
+                SELECT r.author_id, r.seq
+                 UNION ALL SELECT root.author_id, r.seq - 1
+                 UNION ALL SELECT unnest(r.mentions), r.seq - 1) AS whom(user_id, cursor_seq)
+              WHERE r.channel_id = p_channel_id AND r.seq > channel.head_seq AND r.thread_seq IS NOT NULL
+              ORDER BY r.thread_seq, whom.user_id, r.seq, whom.cursor_seq DESC) f;
+  END IF;
 END $$;

@@ -1,6 +1,6 @@
 import type { Unread } from '@tidemark/contracts';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CacheEpochs, ChannelLog } from '@tidemark/channel-log';
+import { CacheEpochs, ChannelLog, LogStore } from '@tidemark/channel-log';
 import { Database } from '@tidemark/database';
 import { Keys, readCursors, RedisConnection, type EventFact } from '@tidemark/redis';
 import {
@@ -307,6 +307,29 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
       await log.reach(channelId, unseen!);
       const seq = await send(channelId, ada.id);
       expect(await counter(linus, channelId, seq)).toMatchObject({ unread: 2 });
+    });
+
+    it('counts once what two processes applied in runs that overlap', async () => {
+      const { ada, grace, channelId } = await community(3);
+      const counted = await counter(grace, channelId, await send(channelId, ada.id));
+      // Another replica has the lease, and rests: both runs are there when this one takes it up again.
+      const lease = keys.streamLease(keys.channelShardName(channelId));
+      await redis.client.set(lease, 'another');
+      await delay(1_200);
+      const parts = { database: service.get(Database), redis: service.get(RedisConnection), keys };
+      const log = new ChannelLog({ ...parts, epochs: service.get(CacheEpochs), countsByMember: true });
+      const seqs = await sendMessages(
+        database.pool,
+        channelId,
+        Array.from({ length: 8 }, () => ({ authorId: ada.id })),
+      );
+      const store = service.get(LogStore);
+      const { rows } = await store.rows(channelId, seqs[0]! - 1, 8);
+      const entries = await store.entries(rows, await service.get(Database).position());
+      await log.apply(channelId, entries.slice(0, 5));
+      await log.apply(channelId, entries.slice(2));
+      await redis.client.del(lease);
+      expect(await counter(grace, channelId, seqs.at(-1)!)).toMatchObject({ unread: counted.unread + 8 });
     });
 
     it('counts anew what a lost Redis had counted, though nobody asks', async () => {

@@ -106,11 +106,10 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
         users?: string;
       };
       if (entry.facts !== undefined) {
-        addRun(runs, {
-          channelId: entry.channel,
-          afterSeq: Number(entry.after),
-          facts: JSON.parse(entry.facts) as EventFact[],
-        });
+        const afterSeq = Number(entry.after);
+        // Two processes may apply runs that overlap; of the second, what lies above the first is new.
+        const facts = (JSON.parse(entry.facts) as EventFact[]).filter(({ s }) => s > afterSeq);
+        addRun(runs, { channelId: entry.channel, afterSeq, facts });
       } else if (entry.users !== undefined) {
         const known = recounts.get(entry.channel) ?? new Set<string>();
         if (known !== 'all') for (const userId of JSON.parse(entry.users) as string[]) known.add(userId);

@@ -98,13 +98,14 @@ export class Arrivals {
     this.presence.welcome(connection);
   }
 
-  /** A channel that was gained and lost again before it could be entered. */
+  /** A channel that was lost, perhaps after it was gained again, before it could be entered. */
   private async passBy(connection: Connection, membership: MembershipRow): Promise<void> {
     const { channelId, leftSeq, term } = membership;
     const former = connection.formerStay(channelId);
-    if (leftSeq === null || leftSeq <= former.leftSeq) return;
+    if (leftSeq === null || leftSeq < former.leftSeq) return;
+    // Also of the stay that is known: a mark-unread raises a term, and no gateway hears of it.
     connection.noteFormer(channelId, { term, leftSeq });
-    await this.sendStays(connection, membership, former, leftSeq);
+    if (leftSeq > former.leftSeq) await this.sendStays(connection, membership, former, leftSeq);
   }
 
   /** What a connection may see of a channel since the user's `former` stay, up to `throughSeq`. */
@@ -115,17 +116,22 @@ export class Arrivals {
     throughSeq: number,
   ): Promise<void> {
     if (connection.passive) return this.sendMoves(connection, channelId, { joinedSeq, leftSeq }, throughSeq);
-    const stays = [{ from: joinedSeq, to: Math.min(leftSeq ?? Infinity, throughSeq) }];
+    const refetch = () =>
+      connection.outbox.say('refetch', { channelIds: [channelId], reason: 'too-far-behind' });
     // Each joining raises the term by one: by more, and there may have been a stay of which nothing was heard.
     if (term > former.term + 1) {
       const missed = await this.catchUp.earlierStays(userId, channelId, former.leftSeq, joinedSeq);
-      stays.unshift(...missed);
+      for (const { from, to } of missed) {
+        if (await this.catchUp.sendMissing(connection, channelId, from, to)) continue;
+        refetch();
+        break;
+      }
     }
-    for (const { from, to } of stays) {
-      if (await this.catchUp.sendMissing(connection, channelId, from, to)) continue;
-      connection.outbox.say('refetch', { channelIds: [channelId], reason: 'too-far-behind' });
-      return;
-    }
+    const through = Math.min(leftSeq ?? Infinity, throughSeq);
+    if (await this.catchUp.sendMissing(connection, channelId, joinedSeq, through)) return;
+    // However much of it there is, it begins with the user's own joining.
+    await this.catchUp.sendMissing(connection, channelId, joinedSeq, joinedSeq);
+    refetch();
   }
 
   /** A passive connection gets the user's own joining and leaving, and a badge for the rest. */
