@@ -28,7 +28,7 @@ export function reportOf({
 }: Awaited<ReturnType<typeof measureStructures>>): Report {
   const title = 'Read cursors in Redis: data structures';
   const about = [
-    `Redis ${redisVersion}; ${memberships.toLocaleString('en')} memberships of users with 1 to 300 channels each and realistic ids, and one user with 1,000 channels`,
+    `Redis ${redisVersion}; ${memberships.toLocaleString('en')} memberships of users with 1 to 300 channels of 2,000 each and realistic ids, and one user with 1,000 channels`,
   ];
   if (wrong.length > 0)
     return { title, about, tables: [], verdict: ['Wrong, so that no figure counts:', ...wrong] };

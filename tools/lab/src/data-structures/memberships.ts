@@ -10,7 +10,11 @@ export interface Membership {
 
 /** Ids as an installation has them after some years, in digits and in bytes. */
 const FIRST = { user: 3_000_000, channel: 1_200_000 };
-const CHANNELS = 500_000;
+const CHANNELS = 2_000;
+/** The ids between are of channels that none of these users is in. */
+const ID_STEP = 257;
+/** Where those are who are in any, the first of them first: #general and its like. */
+const COMMON = 20;
 const CHANNELS_EACH_MAX = 300;
 const CURSOR_MAX = 100_000;
 const NOW_S = 1_790_000_000;
@@ -31,10 +35,15 @@ export const manyChannels = (users: number): Membership[] => ofUser(users, 1_000
 function ofUser(i: number, count: number): Membership[] {
   return Array.from({ length: count }, (_, j) => ({
     userId: FIRST.user + i,
-    // Two primes that do not divide the number of channels: no channel comes twice.
-    channelId: FIRST.channel + ((i * 7_919 + j * 104_729) % CHANNELS),
+    channelId: FIRST.channel + ID_STEP * channelOf(i, j),
     term: 1,
     cursor: 1 + ((i * 104_729 + j * 7_919) % CURSOR_MAX),
     lastReadS: NOW_S - ((i * 3_571 + j * 9_973) % DAYS_90_S),
   })).sort((a, b) => a.channelId - b.channelId);
+}
+
+function channelOf(i: number, j: number): number {
+  if (j < COMMON) return j;
+  // A prime that does not divide their number: no channel comes twice.
+  return COMMON + ((i * 7_919 + j * 1_049) % (CHANNELS - COMMON));
 }

@@ -87,7 +87,7 @@ class ChannelLoad {
     const alone = new Quantiles();
     await this.probe(seconds, alone);
     await atRest(lab);
-    const before = await workOf(lab.pool);
+    const { begin } = await workOf(lab.pool);
 
     const fast = await this.saturate(seconds);
     const afterFast = await this.rested();
@@ -101,7 +101,7 @@ class ChannelLoad {
     const reads = await this.read(seconds);
     const afterReads = await this.rested();
 
-    const fastWork = workBetween(before, afterFast);
+    const fastWork = workBetween(begin, afterFast.end);
     const probes = this.beside.increments(meanwhile.size);
     const increments = channel!.increments(messages) + probes;
     return {
@@ -110,11 +110,11 @@ class ChannelLoad {
       physicalPerSecond: (fast.hashWrites + fastWork.rows) / fast.seconds,
       countedMs: latencyOf(countedMs),
       readMs: latencyOf(reads.tookMs),
-      per1000Increments: perThousand(workBetween(afterFast, afterSteady), increments),
-      per1000Reads: perThousand(workBetween(afterSteady, afterReads), reads.count),
+      per1000Increments: perThousand(workBetween(afterFast.begin, afterSteady.end), increments),
+      per1000Reads: perThousand(workBetween(afterSteady.begin, afterReads.end), reads.count),
       sendMs: { alone: latencyOf(alone), meanwhile: latencyOf(meanwhile) },
       lagS: between(lagBefore, await this.lag()),
-      rowsWritten: workBetween(before, afterReads).rows,
+      rowsWritten: workBetween(begin, afterReads.end).rows,
       wrong: this.wrong,
     };
   }
@@ -178,10 +178,9 @@ class ChannelLoad {
   }
 
   /** Everything counted, flushed, and held to the oracle. */
-  private async rested(): Promise<Work> {
+  private async rested(): Promise<{ end: Work; begin: Work }> {
     await atRest(this.lab);
-    const [work] = await Promise.all([workOf(this.lab.pool), this.check()]);
-    return work;
+    return workOf(this.lab.pool, () => this.check());
   }
 
   private async check(): Promise<void> {

@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { Quantiles } from '@tidemark/replay';
-import { sendMessages } from '@tidemark/testing';
+import { recount, sendMessages } from '@tidemark/testing';
 import { Counting } from './counting.js';
 import type { Lab } from './lab.js';
 import { chunks, latencyOf, paced, some, type Latency } from './load.js';
@@ -143,22 +142,23 @@ async function hold(
   };
   const alone = await probe(Math.min(seconds, ALONE_S_MAX));
   await atRest(lab);
-  const workBefore = await workOf(lab.pool);
+  const { begin } = await workOf(lab.pool);
   const writesBefore = await hashWrites(lab);
 
   const tookMs = new Quantiles();
   const startedMs = performance.now();
   const probing = probe(seconds);
   const wrong = await load(tookMs);
-  const took = (performance.now() - startedMs) / 1000;
+  const endedMs = performance.now();
+  const took = (endedMs - startedMs) / 1000;
   const writes = (await hashWrites(lab)) - writesBefore;
   const meanwhile = await probing;
-  await delay(0);
-  const endedMs = performance.now();
   await atRest(lab);
   const flushedAfterS = (performance.now() - endedMs) / 1000;
-  const work = workBetween(workBefore, await workOf(lab.pool));
-  wrong.push(...(await check()), ...(await wrongCounts(lab, people, beside)));
+  const { end } = await workOf(lab.pool, async () => {
+    wrong.push(...(await check()), ...(await wrongCounts(lab, people, beside)));
+  });
+  const work = workBetween(begin, end);
   return {
     ...{ offeredPerSecond: rate, donePerSecond: operations / took, seconds: took, flushedAfterS },
     ...{ redisWritesPerSecond: writes / took, latencyMs: latencyOf(tookMs) },
@@ -190,13 +190,19 @@ async function wrongCursors({ pool }: Lab, channels: readonly Channel[]): Promis
 async function wrongSamples(lab: Lab, people: People, channels: readonly Channel[]): Promise<string[]> {
   const wrong: string[] = [];
   for (const channel of some(channels, 10)) {
-    for (const member of some(channel.members, 20)) {
-      const count = await countOf(lab, people, member, channel.id);
-      const cursor = channel.cursorOf(member);
-      // All messages are the first member's.
-      const unread = member === channel.members[0] ? 0 : channel.head - cursor;
-      if (count?.unread !== unread || count.cursor !== cursor || count.asOfSeq !== channel.head)
-        wrong.push(`user ${member.id}, channel ${channel.id}: ${JSON.stringify(count)}, not ${unread}`);
+    const asked = some(channel.members, 20);
+    const questions = asked.map((member) => ({
+      channelId: channel.id,
+      userId: member.id,
+      cursor: channel.cursorOf(member),
+    }));
+    for (const [i, { asOfSeq, unread }] of (await recount(lab.pool, questions)).entries()) {
+      const { userId, cursor } = questions[i]!;
+      const count = await countOf(lab, people, asked[i]!, channel.id);
+      const found = count && `${count.unread} above ${count.cursor} as of ${count.asOfSeq}`;
+      const expected = `${unread} above ${cursor} as of ${asOfSeq}`;
+      if (found !== expected)
+        wrong.push(`user ${userId}, channel ${channel.id}: ${found ?? 'none'}, not ${expected}`);
     }
   }
   return wrong;

@@ -17,7 +17,7 @@ export interface Work {
 }
 
 /** Each service has a role of its own, so that what it asks of the database is told apart. */
-export const roleOf = (service: ServiceName): string => `lab_${service.replaceAll('-', '_')}`;
+const roleOf = (service: ServiceName): string => `lab_${service.replaceAll('-', '_')}`;
 
 /** A sync-worker also relays, prunes and audits: those are not the price of a count. */
 const STATEMENTS = `
@@ -30,12 +30,17 @@ const ROWS = `
 
 /**
  * What read status has asked of PostgreSQL so far: statements of read-status-service and of the flush, rows of
- * memberships written. Ask at rest: nothing may be written while PostgreSQL's own numbers are awaited.
+ * memberships written. Ask at rest: nothing may be written while PostgreSQL's own numbers are awaited. What `check`
+ * asks meanwhile is no part of it: the next work begins with `begin`.
  */
-export async function workOf(pool: pg.Pool): Promise<Work> {
+export async function workOf(
+  pool: pg.Pool,
+  check: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<{ end: Work; begin: Work }> {
   const statements = await statementsIn(pool);
-  await delay(SAID_AFTER_MS);
-  return { statements, rows: await rowsIn(pool) };
+  await Promise.all([delay(SAID_AFTER_MS), check()]);
+  const rows = await rowsIn(pool);
+  return { end: { statements, rows }, begin: { statements: await statementsIn(pool), rows } };
 }
 
 export const workBetween = (before: Work, after: Work): Work => ({
