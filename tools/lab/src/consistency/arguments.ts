@@ -6,7 +6,8 @@ export const USAGE = `npm run lab -- consistency [options]
   --lags 0,100,500               how long a commit waits before the replica shows it, in ms, each a run of its own
   --pairs 1000                   alerts with the read that follows, of each pattern under each lag
   --out folder                   for consistency.md and consistency.svg (.tidemark/lab)
-PostgreSQL with its replica, Redis and the services are its own.`;
+PostgreSQL with its replica, Redis and the services are its own. Exit code 1 where the default or C shows anything
+wrong, or a pattern that must fail does not.`;
 
 export interface ConsistencyOptions {
   patterns: readonly PatternName[];

@@ -11,6 +11,8 @@ export interface Request {
   /** A consistency token that the answer must include. */
   token?: string;
   body?: object;
+  /** Which replica, counted on and on; left out: the next. */
+  replica?: number;
 }
 
 export interface Answer {
@@ -26,6 +28,7 @@ const SOCKETS_MAX = 128;
 const TIMEOUT_MS = 30_000;
 const REFUSALS_MAX = 60;
 const RETRY_MS = 250;
+const TRIES_MAX = 3;
 
 /** The public HTTP API of message-api, over its replicas in turn. */
 export class Http {
@@ -52,8 +55,9 @@ export class Http {
     this.agent.destroy();
   }
 
-  private askOnce({ method, path, jwt, token, body }: Request): Promise<Answer> {
-    const url = `${this.urls[this.turn++ % this.urls.length]!}${path}`;
+  private askOnce(request: Request, tries = 1): Promise<Answer> {
+    const { method, path, jwt, token, body, replica = this.turn++ } = request;
+    const url = `${this.urls[replica % this.urls.length]!}${path}`;
     const payload = body && Buffer.from(JSON.stringify(body));
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => reject(new Error(`${method} ${path}: ${error.message}`));
@@ -85,7 +89,12 @@ export class Http {
       // A connection is kept for many requests, one at a time: what it has carried before is not of this one.
       outgoing.on('socket', (socket) => (before = socket.bytesRead + socket.bytesWritten));
       outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
-      outgoing.on('error', fail);
+      outgoing.on('error', (error) => {
+        // A server closes idle connections; one that it closes just now was not at fault. Sends bear repeating.
+        if (outgoing.reusedSocket && tries < TRIES_MAX)
+          this.askOnce(request, tries + 1).then(resolve, reject);
+        else fail(error);
+      });
       outgoing.end(payload);
     });
   }

@@ -7,7 +7,7 @@ import type { Alert } from './pair.js';
 import type { Author, Room } from './scene.js';
 import { DOOMED } from './world.js';
 
-/** One in so many sends is rolled back after it was numbered; one in so many messages is edited. */
+/** One in so many times a send is rolled back after it was numbered, or a message edited. */
 const DOOMED_EVERY = 10;
 const EDITED_EVERY = 5;
 /** Until a client has read, or has said that it cannot. */
@@ -43,18 +43,32 @@ export const deedOf = ({
 export async function runLane(course: Course, room: Room, author: Author): Promise<void> {
   const { early, tally } = course;
   for (let i = 0; !course.isOver(); i++) {
-    const isDoomed = i % DOOMED_EVERY === 1;
-    const text = isDoomed ? `${TEXT} (${DOOMED})` : TEXT;
-    const { seq, isCommitted } = await send(course, room, author, { clientId: String(i), text });
-    if (isCommitted === isDoomed) throw new Error(`"${text}" was ${isCommitted ? '' : 'not '}committed`);
-    tally[isCommitted ? 'committed' : 'rolledBack'] += 1;
-    if (seq === null) continue;
-    await everyone(course, room, { messageSeq: seq, isEdit: false });
-    if (early || i % EDITED_EVERY !== 0) continue;
+    const burst = burstOf(i, early !== null);
+    const sent = await Promise.all(
+      burst.map((text, part) => send(course, room, author, { clientId: `${i}.${part}`, text }, i)),
+    );
+    for (const [part, { seq, isCommitted }] of sent.entries()) {
+      if (isCommitted === burst[part]!.includes(DOOMED))
+        throw new Error(`"${burst[part]}" was ${isCommitted ? '' : 'not '}committed`);
+      tally[isCommitted ? 'committed' : 'rolledBack'] += 1;
+      if (seq !== null) await everyone(course, room, { messageSeq: seq, isEdit: false });
+    }
+    const { seq } = sent[0]!;
+    if (early || seq === null || i % EDITED_EVERY !== 0) continue;
     await edit(course, room, author, seq);
     tally.edited += 1;
     await everyone(course, room, { messageSeq: seq, isEdit: true });
   }
+}
+
+/**
+ * One message, as a rule. One that is doomed has others around it, at one replica: while the first commits, the rest
+ * form a batch, so that good ones are numbered, rolled back with it, and given other numbers.
+ */
+function burstOf(i: number, isEarly: boolean): string[] {
+  if (i % DOOMED_EVERY !== 1) return [TEXT];
+  const doomed = `${TEXT} (${DOOMED})`;
+  return isEarly ? [doomed] : [TEXT, doomed, TEXT];
 }
 
 /** Resolves when all clients of the room have been told and have read, so that no more is ever under way. */
@@ -76,11 +90,12 @@ async function send(
   { channelId }: Room,
   author: Author,
   message: { clientId: string; text: string },
+  replica: number,
 ): Promise<Omit<Sent, 'seq'> & { seq: number | null }> {
   const startedMs = performance.now();
   const sent = early
     ? await early.send(channelId, author, message.clientId, message.text)
-    : await post(http, channelId, author, message);
+    : await post(http, channelId, author, message, replica);
   if (sent.isCommitted) sentAtMs.set(`${channelId}:${sent.seq}`, startedMs);
   return sent;
 }
@@ -89,14 +104,15 @@ async function post(
   http: Http,
   channelId: string,
   { jwt }: Author,
-  message: { clientId: string; text: string },
+  body: { clientId: string; text: string },
+  replica: number,
 ): Promise<{ seq: number | null; isCommitted: boolean }> {
   const path = `/v1/channels/${channelId}/messages`;
-  const { status, body } = await http.ask({ method: 'POST', path, jwt, body: message });
+  const { status, body: said } = await http.ask({ method: 'POST', path, jwt, body, replica });
   if (status === 500) return { seq: null, isCommitted: false };
   if (status !== 201 && status !== 200)
-    throw new Error(`POST ${path} was answered with ${status}: ${JSON.stringify(body)}`);
-  return { seq: (body as Message).seq, isCommitted: true };
+    throw new Error(`POST ${path} was answered with ${status}: ${JSON.stringify(said)}`);
+  return { seq: (said as Message).seq, isCommitted: true };
 }
 
 async function edit({ http }: Course, { channelId }: Room, { jwt }: Author, seq: number): Promise<void> {

@@ -70,13 +70,13 @@ export async function measure(world: World, stack: Stack, options: MeasureOption
       const traits = { number: readers.length, sendsTokens, patienceMs: lagMs + PATIENCE_MS };
       readers.push(await Reader.connect({ ...traits, gatewayUrl, jwt, http, onPair, onFailure }));
     }
-    await Promise.all(lanesOf(rooms).map(([room, author]) => runLane(course, room, author)));
+    // One that fails ends the others too.
+    await Promise.all(lanesOf(rooms).map(([room, author]) => runLane(course, room, author).catch(onFailure)));
+    await settle(course);
     if (failure) throw failure as Error;
     const channelIds = rooms.map(({ channelId }) => channelId);
     const truth = await readTruth(world.database, channelIds);
     const readersOf = new Map(rooms.map(({ channelId, readerJwts }) => [channelId, readerJwts.length]));
-    await settle(course);
-    if (failure) throw failure as Error;
     const seconds = (performance.now() - startedMs) / 1000;
     return {
       ...judge(pairs, truth, readersOf),

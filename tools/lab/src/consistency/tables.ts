@@ -47,7 +47,7 @@ function measured(measurements: readonly Measurement[]): Table {
       'Ghost: an alert of what is not in PostgreSQL at the end, or whose message the GET at once did not find.',
       'Stale: the read at once after an alert (message, page around, after, newest page) lacks what the alert spoke of.',
       'Missed: committed and not told to a client, or told twice or out of order.',
-      'Rolled back at COMMIT, after it was numbered and logged: one send in ten.',
+      'Rollbacks forced: sends that fail at COMMIT, after they were numbered and logged; good ones in their batch too.',
     ],
   };
 }
@@ -81,6 +81,7 @@ function costs(measurements: readonly Measurement[]): Table {
     ]),
     notes: [
       'Displayed: the client has the message and its author. Times are p50 / p99; from the send they hold the commit.',
+      'Every alert is followed by a read, so that an id alone costs two: the GET that displays it, and that read.',
       'Bytes of one client until it is displayed: socket payload + HTTP, headers and both ways.',
       'From primary: of all reads after alerts. Rights are judged on the primary in every pattern.',
       'Hops from the commit to the screen: Redis, gateway, client; a GET is two more. Refused: 503, asked again.',

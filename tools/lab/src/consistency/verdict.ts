@@ -44,13 +44,17 @@ function heldLine(held: readonly Measurement[], broken: readonly Measurement[]):
     : `${names}: NOT without ghosts and stale reads.`;
 }
 
-/** What must be seen and was not, of each pattern under each lag at which it must be. */
+/** What must be seen and was not, of each pattern, under all lags at which it must be. */
 function blindSpots(measurements: readonly Measurement[]): string[] {
-  return measurements.flatMap(({ pattern, lagMs, ...counts }) =>
-    (pattern.mustShow ?? [])
-      .filter(({ what, underLag }) => counts[what] === 0 && (!underLag || lagMs >= LAG_SEEN_MS))
-      .map(
-        ({ what }) => `${pattern.name} at ${lagMs} ms showed no ${what === 'stale' ? 'stale reads' : what}`,
-      ),
+  const run = new Set(measurements.map(({ pattern }) => pattern));
+  return [...run].flatMap((pattern) =>
+    (pattern.mustShow ?? []).flatMap(({ what, underLag }) => {
+      const telling = measurements.filter(
+        (each) => each.pattern === pattern && (!underLag || each.lagMs >= LAG_SEEN_MS),
+      );
+      if (telling.length === 0 || telling.some((each) => each[what] > 0)) return [];
+      const lags = telling.map(({ lagMs }) => lagMs).join(', ');
+      return [`${pattern.name} at ${lags} ms showed no ${what === 'stale' ? 'stale reads' : what}`];
+    }),
   );
 }

@@ -97,7 +97,6 @@ const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;
 
 function escape(text: string): string {
   // XML has no way to write control characters at all.
-  // eslint-disable-next-line no-control-regex
   const writable = text.replace(/[\u0000-\u001f\u007f]/g, ' ');
   return writable.replace(/[&<>"]/g, (letter) => ENTITIES[letter]!);
 }

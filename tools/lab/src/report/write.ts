@@ -6,7 +6,7 @@ import { showSvg } from './svg.js';
 import type { Report } from './table.js';
 
 /** Where reports go unless `--out` says otherwise: beside the code, and no part of it. */
-export const reportsFolder = (): string => join(projectFolder(), '.tidemark', 'lab');
+const reportsFolder = (): string => join(projectFolder(), '.tidemark', 'lab');
 
 /**
  * Writes `<name>.md` and `<name>.svg`, in the place of earlier ones.
