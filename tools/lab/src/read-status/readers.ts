@@ -25,28 +25,30 @@ export class Reader {
     private readonly socket: Socket<ServerToClientEvents, ClientToServerEvents>,
   ) {}
 
+  /** A refusal is tried again, as a client would. */
   static async connect(
     lab: Lab,
     people: People,
     user: CreatedUser,
     channels: readonly Channel[],
   ): Promise<Reader> {
-    const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(lab.url('realtime-gateway'), {
-      auth: { token: people.token(user), passive: true },
-      transports: ['websocket'],
-      forceNew: true,
-      reconnection: false,
-      timeout: READY_MS,
-    });
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`Not ready in ${READY_MS} ms`)), READY_MS);
-      socket.on('ready', () => resolve(clearTimeout(timer)));
-      socket.on('connect_error', (error) => {
-        clearTimeout(timer);
-        reject(error);
+    for (let times = 1; ; times++) {
+      const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(lab.url('realtime-gateway'), {
+        auth: { token: people.token(user), passive: true },
+        transports: ['websocket'],
+        forceNew: true,
+        reconnection: false,
+        timeout: READY_MS,
       });
-    });
-    return new Reader(user, channels, socket);
+      try {
+        await ready(socket);
+        return new Reader(user, channels, socket);
+      } catch (error) {
+        socket.disconnect();
+        if (times > REPEATS_MAX) throw error;
+        await delay(RETRY_MS);
+      }
+    }
   }
 
   /** All of them, some at a time. */
@@ -108,4 +110,17 @@ export class Reader {
     if (seq > channel.head) throw new Error('Everything is read: this load needs more messages');
     return { channel, seq };
   }
+}
+
+function ready(socket: Socket<ServerToClientEvents, ClientToServerEvents>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`Not ready in ${READY_MS} ms`)), READY_MS);
+    const settle = (then: () => void) => {
+      clearTimeout(timer);
+      then();
+    };
+    socket.on('ready', () => settle(resolve));
+    socket.on('connect_error', (error) => settle(() => reject(error)));
+    socket.on('disconnect', (reason) => settle(() => reject(new Error(reason))));
+  });
 }
