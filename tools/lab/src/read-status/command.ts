@@ -9,9 +9,9 @@ export const readStatus: Command = {
   usage: USAGE,
   run: async (typed) => {
     const options = parseArguments(typed);
-    const { report, wrong } = await measure(options, (line) => process.stderr.write(`${line}\n`));
+    const { report, isComplete } = await measure(options, (line) => process.stderr.write(`${line}\n`));
     const files = writeReport(report, 'read-status', options.out);
     process.stdout.write(`${showText(report)}\n\n${files.join('\n')}\n`);
-    return wrong.length === 0 ? 0 : 1;
+    return isComplete ? 0 : 1;
   },
 };

@@ -16,12 +16,18 @@ const held: HeldRate = {
   ...{ latencyMs: { p50: 1, p99: 2 }, database: { statementsPerSecond: 7, rowsPerSecond: 8 } },
   ...{ sendMs: { alone: { p50: 1, p99: 2 }, meanwhile: { p50: 3, p99: 4 } }, wrong: [] },
 };
-const figures = { about: ['two cores'], figures: [], held: [{ what: 'read reports', held }] };
+const figures = {
+  about: ['two cores'],
+  figures: [],
+  held: [{ what: 'read reports', held }],
+  notMeasured: ['increments: not measured'],
+};
 
 describe('the report of a run', () => {
   it('has the figures, and says what was not held', () => {
     const text = showText(reportOf({ ...figures, wrong: [] }));
     expect(text).toContain('9,321');
+    expect(text).toContain('increments: not measured');
     expect(text).toContain('10,000 read reports: not held on this machine: 9,321 a second');
   });
 
@@ -40,8 +46,8 @@ describe('the report of a run', () => {
     // Brings much of the project along.
     const { measure } = await import('./measure.js');
     const options = { strategies: inOrder, members: [10, 100], rate: 500, seconds: 6 };
-    const { report, wrong } = await measure(options, () => undefined);
-    expect(wrong).toEqual([]);
+    const { report, isComplete } = await measure(options, () => undefined);
+    expect({ isComplete, verdict: report.verdict }).toMatchObject({ isComplete: true });
     const [table] = report.tables;
     const row = (name: string) => table!.rows.find(([first]) => textOf(first!).startsWith(name))!.slice(2);
     const lost = (cells: readonly Cell[]) => cells.map((cell) => textOf(cell).split('\n'));

@@ -131,11 +131,13 @@ export function reportOf({
   about,
   figures,
   held,
+  notMeasured,
   wrong,
 }: {
   about: readonly string[];
   figures: readonly StrategyFigures[];
   held: readonly CustomerFigures[];
+  notMeasured: readonly string[];
   wrong: readonly string[];
 }): Report {
   const title = 'Read status: every strategy at the same work';
@@ -152,6 +154,7 @@ export function reportOf({
     ...held.map(
       ({ what, held: of }) => `${of.offeredPerSecond.toLocaleString('en')} ${what}: ${heldText(of)}`,
     ),
+    ...notMeasured,
   ];
   return { title, about, tables, verdict };
 }
