@@ -20,7 +20,7 @@ const BACK_MS_MAX = 120_000;
 
 export interface Loss {
   reads: { acknowledged: number; lost: number };
-  /** Members' counters that Redis held, and PostgreSQL did not. */
+  /** Members' counters that Redis held, and those that counted further than PostgreSQL's. */
   counters: { held: number; lost: number };
   /** Members whose count was read again afterwards; one that was not exact would be in `wrong`. */
   countsExact: number;
@@ -57,12 +57,12 @@ export async function loseRedis(
   const held = await heldIn(lab, channel.id, members);
   const counted = [...held].flatMap(([userId, { counted: c }]) => (c ? [{ userId, ...c }] : []));
 
-  const atDeath = { stored: new Map<string, string>() };
+  const countedInPostgres = new Map<string, number>();
   await lab.loseRedis(async () => {
     const stored = await storedMembers(lab.pool);
     ledger.afterLoss(stored);
     for (const { userId, channelId, counters } of stored)
-      if (channelId === channel.id) atDeath.stored.set(userId, `${counters.unread} ${counters.countedSeq}`);
+      if (channelId === channel.id) countedInPostgres.set(userId, counters.countedSeq);
   });
   if (when === 'before') worker.resume();
 
@@ -87,7 +87,7 @@ export async function loseRedis(
     reads: { acknowledged: READERS, lost: lost.length },
     counters: {
       held: counted.length,
-      lost: counted.filter((c) => atDeath.stored.get(c.userId) !== `${c.unread} ${c.through}`).length,
+      lost: counted.filter(({ userId, through }) => countedInPostgres.get(userId)! < through).length,
     },
     countsExact: members.length,
     wrong: wrong.length > 0 ? shortened(showDifferences(wrong).split('\n')) : [],
