@@ -1,3 +1,5 @@
 export { type Fault } from './faults.js';
+export { Http } from './http.js';
+export { Quantiles } from './quantiles.js';
 export { isFlawless, showReport, type ReplayReport } from './report.js';
 export { runReplay, type ReplayOptions } from './run.js';

@@ -1,4 +1,4 @@
-import { layOut, toneOf, type Report, type Table } from './table.js';
+import { broken, layOut, toneOf, type Report, type Table } from './table.js';
 
 /** Pixels. A letter of such a font is 0.6 of its size wide. */
 const FONT = 13;
@@ -6,6 +6,7 @@ const LETTER = 0.6 * FONT + 0.1;
 const LINE = 18;
 const PADDING = 10;
 const MARGIN = 20;
+const LINE_CHARS_MAX = 150;
 
 const COLOURS = { good: '#1a7f37', bad: '#cf222e', ink: '#1f2328', head: '#eaeef2', rule: '#d0d7de' };
 
@@ -25,7 +26,7 @@ class Drawing {
   private right = 0;
 
   paragraph(lines: readonly string[], style: { bold?: boolean } = {}): void {
-    for (const line of lines) {
+    for (const line of lines.flatMap((each) => broken(each, LINE_CHARS_MAX))) {
       this.text(line, MARGIN, this.y, style);
       this.y += LINE;
     }

@@ -41,7 +41,7 @@ export function layOut({ title, columns, rows }: Table): { widths: number[]; lin
   const odd = rows.find((row) => row.length !== columns.length);
   if (odd) throw new Error(`${title}: a row of ${odd.length} cells under ${columns.length} columns`);
   const lines = [columns.map(({ name }) => name), ...rows.map((row) => row.map(textOf))].map((row) =>
-    row.map((text) => text.split('\n').flatMap(broken)),
+    row.map((text) => text.split('\n').flatMap((line) => broken(line, CELL_CHARS_MAX))),
   );
   const widths = columns.map((_, i) =>
     Math.max(...lines.flatMap((row) => row[i]!.map(({ length }) => length))),
@@ -49,12 +49,13 @@ export function layOut({ title, columns, rows }: Table): { widths: number[]; lin
   return { widths, lines };
 }
 
-function broken(line: string): string[] {
+/** Lines of so many characters, but for words that are longer. */
+export function broken(line: string, charsMax: number): string[] {
   const lines = [''];
   for (const word of line.split(' ')) {
     const last = lines.at(-1)!;
     if (last === '') lines[lines.length - 1] = word;
-    else if (last.length + 1 + word.length <= CELL_CHARS_MAX) lines[lines.length - 1] = `${last} ${word}`;
+    else if (last.length + 1 + word.length <= charsMax) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines;
