@@ -41,9 +41,13 @@ export class GatewayWorld {
     runtime.drain.onDrain('http', () => app.close(), 'finish');
     await app.listen(0, '127.0.0.1');
     const { port } = app.getHttpServer().address() as AddressInfo;
-    const instance = { app, runtime, url: `http://127.0.0.1:${port}` };
+    const url = `http://127.0.0.1:${port}`;
+    const instance = { app, runtime, url };
     this.instances.push(instance);
-    await eventually(() => (app.get(Topics).isReady ? true : undefined));
+    // It hears, and it can ask: two connections to Redis.
+    const isReady = async () =>
+      app.get(Topics).isReady && (await fetch(`${url}/health/ready`)).status === 200;
+    await eventually(async () => ((await isReady()) ? true : undefined));
     return instance;
   }
 
