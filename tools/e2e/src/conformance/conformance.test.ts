@@ -3,7 +3,7 @@ import { strategies } from '@tidemark/testing';
 import { checkConformance, checkLossOfRedis, startConformanceStack } from './conformance.js';
 
 /** `npm run test:long` plays 10,000 and more. */
-const histories = Number(process.env['HISTORIES'] ?? 6);
+const histories = Number(process.env['HISTORIES'] ?? 4);
 
 describe.each(strategies)('under %s', (strategy) => {
   let stack: Stack;
@@ -18,7 +18,7 @@ describe.each(strategies)('under %s', (strategy) => {
   }, 600_000);
 
   it('a loss of Redis takes back no more than the strategy says, and every count is right from there', async () => {
-    const { checked, lower } = await checkLossOfRedis(stack, { strategy, histories: 3 });
+    const { checked, lower } = await checkLossOfRedis(stack, { strategy, histories: 2 });
     expect(checked).toBeGreaterThan(0);
     // Nobody has lost a read under sync-db; under redis-only everybody has who read at all.
     if (strategy === 'sync-db') expect(lower).toBe(0);
