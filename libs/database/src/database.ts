@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { onConnection } from './connection.js';
 import { entities } from './entities.js';
 import { migrations } from './migrations.js';
-import { historyColumns, logEpochOf, parseLsn, type Position } from './position.js';
+import { historyColumns, type HistoryRow, logEpochOf, parseLsn, type Position } from './position.js';
 
 export interface DatabaseOptions {
   /** `postgres://...` of the primary. */
@@ -125,7 +125,7 @@ export class Database {
   private lastPosition: Promise<unknown> = Promise.resolve();
 
   private async readPosition(): Promise<Position> {
-    const { rows } = await this.query<{ lsn: string; timeline: string; system: string }>({
+    const { rows } = await this.query<HistoryRow & { lsn: string }>({
       name: 'position',
       text: `SELECT pg_current_wal_insert_lsn() AS lsn, ${historyColumns} FROM pg_control_system()`,
     });

@@ -16,7 +16,7 @@
 ]]
 local function parse(epoch) return string.match(epoch or '', '^(%d+)(.*)$') end
 local fence, log = parse(ARGV[1])
-local heldFence, heldLog = parse(redis.call('GET', KEYS[1]) or nil)
+local heldFence, heldLog = parse(redis.call('GET', KEYS[1]))
 if heldLog == log and tonumber(heldFence) >= tonumber(fence) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[2])
