@@ -5,6 +5,9 @@
 -- The first waits for the channel's row. The second sees all that was committed while it waited: stored
 -- duplicates, members gone, the head as it is. One statement for both was seen to leave holes in the seqs.
 --
+-- What a send is judged by is looked up send by send (LATERAL ... LIMIT): a plan made while the channel was small is
+-- kept for long, and a hash join in it reads the whole channel for each batch.
+--
 -- p_sends  [{idx, author_id, client_id, fingerprint, text, mentions, mentions_all, reply_to, thread_seq, read_to}]
 --          with no two of the same author and client_id
 -- outcome  appended | duplicate | conflict | not-found | not-member | archived | bad-reference
@@ -37,21 +40,28 @@ BEGIN
              WHEN stored.seq IS NOT NULL THEN 'conflict'
              WHEN m.user_id IS NULL OR m.left_seq IS NOT NULL THEN 'not-member'
              WHEN channel.archived_at IS NOT NULL THEN 'archived'
-             WHEN s.reply_to IS NOT NULL AND NOT EXISTS (
-                    SELECT FROM messages r WHERE r.channel_id = p_channel_id AND r.seq = s.reply_to)
-               OR s.thread_seq IS NOT NULL AND NOT EXISTS (
-                    SELECT FROM messages r WHERE r.channel_id = p_channel_id AND r.seq = s.thread_seq
-                      AND r.thread_seq IS NULL)
+             WHEN s.reply_to IS NOT NULL AND answered.seq IS NULL
+               OR s.thread_seq IS NOT NULL AND (root.seq IS NULL OR root.thread_seq IS NOT NULL)
                OR EXISTS (SELECT FROM unnest(s.mentions) AS named(id)
-                    WHERE NOT EXISTS (SELECT FROM users WHERE users.id = named.id))
+                    WHERE NOT EXISTS (SELECT FROM users WHERE users.id = named.id OFFSET 0))
                THEN 'bad-reference'
              ELSE 'appended'
            END AS outcome
       FROM sends s
-      JOIN users u ON u.id = s.author_id
-      LEFT JOIN channel_members m ON m.channel_id = p_channel_id AND m.user_id = s.author_id
-      LEFT JOIN messages stored
-        ON stored.channel_id = p_channel_id AND stored.author_id = s.author_id AND stored.client_id = s.client_id
+      JOIN LATERAL (SELECT u.* FROM users u WHERE u.id = s.author_id LIMIT 1) u ON true
+      LEFT JOIN LATERAL (
+             SELECT m.* FROM channel_members m
+              WHERE m.channel_id = p_channel_id AND m.user_id = s.author_id LIMIT 1) m ON true
+      LEFT JOIN LATERAL (
+             SELECT r.* FROM messages r
+              WHERE r.channel_id = p_channel_id AND r.author_id = s.author_id AND r.client_id = s.client_id
+              LIMIT 1) stored ON true
+      LEFT JOIN LATERAL (
+             SELECT r.seq FROM messages r
+              WHERE r.channel_id = p_channel_id AND r.seq = s.reply_to LIMIT 1) answered ON true
+      LEFT JOIN LATERAL (
+             SELECT r.seq, r.thread_seq FROM messages r
+              WHERE r.channel_id = p_channel_id AND r.seq = s.thread_seq LIMIT 1) root ON true
   ), numbered AS MATERIALIZED (
     SELECT j.*,
            channel.head_seq + row_number() OVER (ORDER BY j.idx) AS seq,
