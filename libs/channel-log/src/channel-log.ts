@@ -3,6 +3,7 @@ import type { Database } from '@tidemark/database';
 import {
   applyEvents,
   countUnread,
+  type CountAnswer,
   groupByShard,
   installChannel,
   mergeCursors,
@@ -63,6 +64,7 @@ export class NoSuchChannelError extends Error {
 export class ChannelLog {
   readonly store: LogStore;
   private readonly loads = new Map<string, Promise<number>>();
+  private readonly catchUps = new Map<string, Promise<number>>();
 
   constructor(private readonly options: ChannelLogOptions) {
     this.store = new LogStore(options.database, options.deliveryPattern === 'id-only');
@@ -88,14 +90,20 @@ export class ChannelLog {
     return applied >= seq ? applied : this.fill(channelId, applied);
   }
 
-  /** How far channels are applied; what is not loaded is loaded. Channels that do not exist are left out. */
+  /**
+   * How far channels are applied. What is not loaded is loaded, and what is not up to what is known of it is brought
+   * there. Channels that do not exist are left out.
+   */
   async heads(channelIds: readonly string[]): Promise<Map<string, number>> {
-    const heads = await this.loadedHeads(channelIds);
-    const notLoaded = channelIds.filter((channelId) => !heads.has(channelId));
-    for (let from = 0; from < notLoaded.length; from += 8) {
+    const states = await this.states(channelIds);
+    const heads = headsIn(states);
+    const others = [...states].filter(([channelId]) => !heads.has(channelId));
+    for (let from = 0; from < others.length; from += 8) {
       await Promise.all(
-        notLoaded.slice(from, from + 8).map(async (channelId) => {
-          const head = await this.load(channelId).catch(orNullWithoutChannel);
+        others.slice(from, from + 8).map(async ([channelId, state]) => {
+          const reached =
+            state.state === 'behind' ? this.catchUp(channelId, state.knownSeq) : this.load(channelId);
+          const head = await reached.catch(orNullWithoutChannel);
           if (head !== null) heads.set(channelId, head);
         }),
       );
@@ -103,11 +111,15 @@ export class ChannelLog {
     return heads;
   }
 
-  /** The same without loading any: those are left out that are not loaded, or not up to what is known of them. */
+  /** The same without bringing any there: those are left out that are not loaded, or not up to what is known of them. */
   async loadedHeads(channelIds: readonly string[]): Promise<Map<string, number>> {
+    return headsIn(await this.states(channelIds));
+  }
+
+  private async states(channelIds: readonly string[]): Promise<Map<string, CountAnswer>> {
     const { keys } = this.options;
     const { logEpoch } = await this.epochOfLog();
-    const heads = new Map<string, number>();
+    const states = new Map<string, CountAnswer>();
     const byShard = groupByShard(channelIds, (channelId) => keys.channelShardName(channelId));
     await Promise.all(
       [...byShard].map(async ([shardName, ids]) => {
@@ -115,21 +127,30 @@ export class ChannelLog {
         const answers = await this.withEpoch((client) =>
           countUnread(client, keys, shardName, logEpoch, questions),
         );
-        answers.forEach((answer, i) => {
-          if (answer.state !== 'not-loaded') heads.set(ids[i]!, answer.asOfSeq);
-        });
+        answers.forEach((answer, i) => states.set(ids[i]!, answer));
       }),
     );
-    return heads;
+    return states;
   }
 
-  /** Loads a channel's state from PostgreSQL, or brings it up to what is known of its log. The head it reached. */
+  /** Loads a channel's state from PostgreSQL. The head it reached. */
   load(channelId: string): Promise<number> {
-    const underWay = this.loads.get(channelId);
-    if (underWay) return underWay;
-    const load = this.loadNow(channelId).finally(() => this.loads.delete(channelId));
-    this.loads.set(channelId, load);
-    return load;
+    return shared(this.loads, channelId, () => this.loadNow(channelId));
+  }
+
+  /** Brings a loaded channel to `knownSeq`, event by event, so that its gateways hear of each; a load would skip them. */
+  private catchUp(channelId: string, knownSeq: number): Promise<number> {
+    return shared(this.catchUps, channelId, async () => {
+      for (let attempt = 0; ; attempt++) {
+        const state = (await this.states([channelId])).get(channelId)!;
+        if (state.state === 'not-loaded') return this.load(channelId);
+        if (state.state !== 'behind') return state.asOfSeq;
+        // Who committed the missing rows is about to apply them, and is waited for as in applyRun.
+        const waitMs = holeWaitsMs[attempt];
+        if (waitMs === undefined) return this.fill(channelId, state.asOfSeq, knownSeq);
+        await delay(waitMs);
+      }
+    });
   }
 
   /** The history that rows and state are of, `lately` at most a second ago. Redis holds nothing of another by then. */
@@ -298,6 +319,28 @@ export class ChannelLog {
 /** The message that an event is about, as JSON; '' where it is about none. */
 function messageIn({ envelope: { type, payload } }: LogEntry): string {
   return type.startsWith('message.') ? JSON.stringify(payload) : '';
+}
+
+/** The heads of those that are up to what is known of them. */
+function headsIn(states: ReadonlyMap<string, CountAnswer>): Map<string, number> {
+  const heads = new Map<string, number>();
+  for (const [channelId, state] of states) {
+    if (state.state === 'exact' || state.state === 'below-marks') heads.set(channelId, state.asOfSeq);
+  }
+  return heads;
+}
+
+/** Whoever asks while it is under way gets what comes of it. */
+function shared(
+  underWay: Map<string, Promise<number>>,
+  channelId: string,
+  begin: () => Promise<number>,
+): Promise<number> {
+  const known = underWay.get(channelId);
+  if (known) return known;
+  const begun = begin().finally(() => underWay.delete(channelId));
+  underWay.set(channelId, begun);
+  return begun;
 }
 
 function orNullWithoutChannel(error: unknown): null {

@@ -57,6 +57,9 @@ export class UnreadCounter {
               if (answer.state === 'not-loaded') {
                 notLoaded.add(question.channelId);
                 again.push(question);
+              } else if (answer.state === 'behind') {
+                behind.set(question.channelId, answer.knownSeq);
+                again.push(question);
               } else if (answer.asOfSeq < required) {
                 behind.set(question.channelId, required);
                 again.push(question);

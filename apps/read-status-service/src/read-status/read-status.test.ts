@@ -65,6 +65,25 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
       expect(total).toBeGreaterThan(40);
     });
 
+    it('brings a channel that is behind to what is known of it, and gateways hear every event', async () => {
+      const { ada, grace, channelId } = await community(4);
+      await unread(grace);
+      const heard: string[] = [];
+      const listener = redis.client.duplicate();
+      await listener.subscribe(keys.eventsTopic(channelId));
+      listener.on('message', (_topic, said) => heard.push(said));
+      // One replica applied its message before another had applied an earlier one.
+      const seqs = await sendMessages(database.pool, channelId, [{ authorId: ada.id }, { authorId: ada.id }]);
+      await redis.client.hset(keys.channel(channelId), 'known', seqs.at(-1)!);
+      const { items } = await unread(grace);
+      listener.disconnect();
+      const known = await truth(channelId, grace.id, items[0]!.cursor);
+      expect(items).toMatchObject([{ ...known, asOfSeq: seqs.at(-1) }]);
+      expect(heard.flatMap((said) => JSON.parse(said) as { seq: number }[]).map(({ seq }) => seq)).toEqual(
+        seqs,
+      );
+    });
+
     it('counts from any depth, where Redis keeps marks and where it no longer does', async () => {
       const { grace, channelId, route } = await community(3_000);
       for (const fromSeq of [4, 900, 1_999, 2_003, 2_004, 2_005, 2_900, 3_003]) {

@@ -13,8 +13,9 @@
 
   Returns  for each question { state, asOfSeq, unread, mentions }; or 'no-epoch'
     state 0  exact as of asOfSeq
-    state 1  the channel is not loaded, or not up to what is known of it: load or apply, then ask again
+    state 1  the channel is not loaded: load it, then ask again
     state 2  the cursor lies below the marks: PostgreSQL can tell
+    state 3  applied only up to asOfSeq, though the log is known to reach the third number: apply, then ask again
 ]]
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return 'no-epoch' end
@@ -29,8 +30,11 @@ for i = 1, (#KEYS - 1) / 2 do
   local user, cursor = ARGV[2 * i], tonumber(ARGV[2 * i + 1])
   local state = redis.call('HMGET', channel, 'epoch', 'log', 'applied', 'floor', 'pruned', 'known')
   local applied = tonumber(state[3])
-  if state[1] ~= epoch or state[2] ~= ARGV[1] or not applied or (tonumber(state[6]) or 0) > applied then
-    answers[i] = { 1, applied or 0, 0, 0 }
+  local known = tonumber(state[6]) or 0
+  if state[1] ~= epoch or state[2] ~= ARGV[1] or not applied then
+    answers[i] = { 1, 0, 0, 0 }
+  elseif known > applied then
+    answers[i] = { 3, applied, known, 0 }
   else
     cursor = math.min(math.max(cursor, tonumber(state[5])), applied)
     if cursor < tonumber(state[4]) then

@@ -13,8 +13,9 @@ export interface CountQuestion {
 
 export type CountAnswer =
   | { state: 'exact'; asOfSeq: number; unread: number; mentions: number }
-  | { state: 'not-loaded'; asOfSeq: number }
-  | { state: 'below-marks'; asOfSeq: number };
+  | { state: 'not-loaded' }
+  | { state: 'below-marks'; asOfSeq: number }
+  | { state: 'behind'; asOfSeq: number; knownSeq: number };
 
 /** Counts for questions whose channels are all of one shard, in their order. */
 export async function countUnread(
@@ -35,6 +36,7 @@ export async function countUnread(
   if (answers === 'no-epoch') throw new NoEpochError(shardName);
   return answers.map(([state, asOfSeq, unread, mentions]) => {
     if (state === 0) return { state: 'exact', asOfSeq, unread, mentions };
-    return { state: state === 1 ? 'not-loaded' : 'below-marks', asOfSeq };
+    if (state === 1) return { state: 'not-loaded' };
+    return state === 2 ? { state: 'below-marks', asOfSeq } : { state: 'behind', asOfSeq, knownSeq: unread };
   });
 }
