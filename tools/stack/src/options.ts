@@ -39,7 +39,7 @@ export interface StackOptions {
   onProgress?: (line: string) => void;
   /** Where services speak: into a file per instance in `dataDir/logs` by default. */
   log?: 'inherit' | 'file' | 'none';
-  /** What a service runs instead of `apps/<name>/dist/main.js`. For tests of the stack itself. */
+  /** What a service runs instead of `apps/<name>/dist/bundle.js`. For tests of the stack itself. */
   scriptOf?: (name: ServiceName) => string;
 }
 

@@ -79,7 +79,7 @@ async function launchOf(name: ServiceName, index: number, options: ServicesOptio
     name,
     index,
     port,
-    script: options.scriptOf?.(name) ?? join(projectFolder(), 'apps', name, 'dist', 'main.js'),
+    script: options.scriptOf?.(name) ?? join(projectFolder(), 'apps', name, 'dist', 'bundle.js'),
     cwd: projectFolder(),
     env: settings,
     logFile: logFileOf(name, index, options),
