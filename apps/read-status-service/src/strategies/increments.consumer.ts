@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { groupByShard, Keys, RedisConnection, type EventFact } from '@tidemark/redis';
-import { CONFIG, Drain, LOG, Lru, Metrics, type Config, type Log } from '@tidemark/runtime';
+import { groupByShard, isRedisUnavailable, Keys, RedisConnection, type EventFact } from '@tidemark/redis';
+import { CONFIG, Drain, isTemporary, LOG, Lru, Metrics, type Config, type Log } from '@tidemark/runtime';
 import { chunks } from '../counts/unread-counter.js';
 import { ReadStatusStore, type Membership } from '../read-status/read-status.store.js';
 import { CountingStrategy, ReadStatusStrategy, type Run } from './read-status-strategy.js';
@@ -66,17 +66,27 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
     let idleMs = 1;
     while (!this.stopped) {
       let counted = 0;
-      try {
-        for (const shardName of this.keys.channelShards()) {
+      for (const shardName of this.keys.channelShards()) {
+        await this.guarded(async () => {
           if (await this.lease(shardName)) counted += await this.countShard(strategy, shardName);
-        }
-        if (await this.lease(this.keys.channelShards()[0]!)) await this.countWhatWasLost(strategy);
-      } catch (error) {
-        this.appLog.debug({ err: error }, 'increments');
-        idleMs = idleMsMax;
+        });
       }
+      await this.guarded(async () => {
+        if (await this.lease(this.keys.channelShards()[0]!)) await this.countWhatWasLost(strategy);
+      });
       idleMs = counted > 0 ? 1 : Math.min(2 * idleMs, idleMsMax);
       await delay(idleMs);
+    }
+  }
+
+  /** What fails stays in its stream for the next round, and holds up no other shard. */
+  private async guarded(work: () => Promise<void>): Promise<void> {
+    if (this.stopped || !this.redis.available) return;
+    try {
+      await work();
+    } catch (err) {
+      const passes = isTemporary(err) || isRedisUnavailable(err);
+      this.appLog[passes ? 'debug' : 'error']({ err }, 'increments');
     }
   }
 
