@@ -29,6 +29,7 @@ describe('loadConfig', () => {
       flushBatchSizeMax: 5000,
       shards: 16,
       logRetentionDays: 30,
+      userRequestsPerS: 0,
       drainMs: 10_000,
     });
   });

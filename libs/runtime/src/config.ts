@@ -103,6 +103,7 @@ const environment = z
     FLUSH_BATCH_SIZE_MAX: whole(5_000, 1, 50_000),
     SHARDS: whole(16, 1, 1_024),
     LOG_RETENTION_DAYS: whole(30, 1, 3_650),
+    USER_REQUESTS_PER_S: whole(0, 0, 100_000),
     DRAIN_MS: whole(10_000, 0, 600_000),
   })
   .superRefine((env, ctx) => {
@@ -158,6 +159,8 @@ export interface Config {
   flushBatchSizeMax: number;
   shards: number;
   logRetentionDays: number;
+  /** HTTP requests of one user to this instance; 0 is no limit. */
+  userRequestsPerS: number;
   drainMs: number;
 }
 
@@ -201,6 +204,7 @@ export function loadConfig(service: ServiceName, env: Environment = process.env)
     flushBatchSizeMax: vars.FLUSH_BATCH_SIZE_MAX,
     shards: vars.SHARDS,
     logRetentionDays: vars.LOG_RETENTION_DAYS,
+    userRequestsPerS: vars.USER_REQUESTS_PER_S,
     drainMs: vars.DRAIN_MS,
   };
 }

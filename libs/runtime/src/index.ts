@@ -29,3 +29,4 @@ export { invalidRequest, ProblemError, toProblemError } from './problems.js';
 export { CONFIG, createRuntime, RuntimeModule, type Runtime } from './runtime.js';
 export { runService } from './service.js';
 export { isTemporary } from './temporary-errors.js';
+export { TokenBucket } from './token-bucket.js';

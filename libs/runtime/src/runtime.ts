@@ -3,6 +3,7 @@ import { APP_GUARD, ModuleRef } from '@nestjs/core';
 import { AuthGuard } from './auth/auth.guard.js';
 import { Authenticator, IdentityStore } from './auth/identity.js';
 import { TokenVerifier } from './auth/token-verifier.js';
+import { UserRates } from './auth/user-rates.js';
 import type { Config } from './config.js';
 import { Drain } from './drain.js';
 import { Health, HealthController } from './health.js';
@@ -43,6 +44,7 @@ export class RuntimeModule {
         { provide: Drain, useValue: runtime.drain },
         { provide: TokenVerifier, useFactory: () => new TokenVerifier(runtime.config) },
         { provide: Authenticator, useFactory: createAuthenticator, inject: [TokenVerifier, ModuleRef] },
+        { provide: UserRates, useFactory: () => new UserRates(runtime.config.userRequestsPerS) },
         { provide: APP_GUARD, useClass: AuthGuard },
       ],
       exports: [CONFIG, LOG, Metrics, Health, Drain, TokenVerifier, Authenticator],

@@ -143,6 +143,20 @@ const ofKind = (objects: KubernetesObject[], kind: string): any[] =>
       expect(JSON.stringify(spec)).not.toContain('JWT_SECRET');
     });
 
+    it('gives a service what is for it alone, and the others what is for all', () => {
+      const secrets = { REDIS_URL: { name: 'redis', key: 'worker' } };
+      for (const { of: owner, spec } of pods(render(helm!, { services: { 'sync-worker': { secrets } } }))) {
+        if (owner.kind === 'Job') continue;
+        const { valueFrom } = spec.containers[0].env.find(
+          ({ name }: { name: string }) => name === 'REDIS_URL',
+        );
+        const isWorker = owner.metadata.name === 'chat-sync-worker';
+        expect(valueFrom.secretKeyRef).toEqual(
+          isWorker ? secrets.REDIS_URL : { name: 'tidemark', key: 'REDIS_URL' },
+        );
+      }
+    });
+
     it('migrates before anything else, told of the database alone', () => {
       const [job] = ofKind(of('usual'), 'Job');
       expect(job.metadata.annotations['helm.sh/hook']).toBe('pre-install,pre-upgrade');

@@ -1,12 +1,12 @@
 import { closingOf, type ClosingCode } from '@tidemark/contracts';
 import type { ChannelFeed } from '../feeds/channel-feed.js';
 import type { MembershipRow } from '@tidemark/channel-log';
+import { TokenBucket } from '@tidemark/runtime';
 import { SentRanges } from '../feeds/sent-ranges.js';
 import { Subscription, type Passed } from '../feeds/subscription.js';
 import { Badges, type BadgesOptions } from './badges.js';
 import { Lane } from './lane.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
-import { TokenBucket } from './token-bucket.js';
 import { Wire, type GatewaySocket } from './wire.js';
 
 /** Where a connection is in a channel, by which of the user's stays there. */

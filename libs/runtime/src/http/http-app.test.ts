@@ -96,6 +96,22 @@ describe('an HTTP app', () => {
     });
   });
 
+  it('holds each user to a rate, and nobody for another', async () => {
+    const limited = await startTestApp({ env: { USER_REQUESTS_PER_S: '5' } });
+    const ask = (sub: string) => limited.app.inject({ url: '/me', headers: bearer(tokenFor(sub)) });
+    const began = performance.now();
+    const answers = await Promise.all(Array.from({ length: 40 }, () => ask('greedy')));
+    const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+    expect(refused.length).toBeGreaterThan(0);
+    // A burst of ten, and then five a second.
+    expect(40 - refused.length).toBeLessThanOrEqual(11 + (performance.now() - began) / 200);
+    for (const each of refused) expectProblem(each, 'rate-limited');
+    expect(refused[0]!.headers['retry-after']).toBe('1');
+    expect((await ask('somebody else')).statusCode).toBe(200);
+    expect((await limited.app.inject({ url: '/health/live' })).statusCode).toBe(200);
+    await limited.app.close();
+  });
+
   it('lets in who has a token, and an administrator where only they may', async () => {
     const me = await send({
       url: '/me',
