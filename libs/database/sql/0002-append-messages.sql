@@ -5,8 +5,9 @@
 -- The first waits for the channel's row. The second sees all that was committed while it waited: stored
 -- duplicates, members gone, the head as it is. One statement for both was seen to leave holes in the seqs.
 --
--- What a send is judged by is looked up send by send (LATERAL ... LIMIT): a plan made while the channel was small is
--- kept for long, and a hash join in it reads the whole channel for each batch.
+-- What a send is judged by is looked up send by send (LATERAL ... LIMIT): PostgreSQL plans for the average channel, and
+-- a hash join reads all of a hot one for each batch. A duplicate is looked for in the order of its unique index, since
+-- messages_of_author looks as good, and reads all that a bot ever said.
 --
 -- p_sends  [{idx, author_id, client_id, fingerprint, text, mentions, mentions_all, reply_to, thread_seq, read_to}]
 --          with no two of the same author and client_id
@@ -54,8 +55,8 @@ BEGIN
               WHERE m.channel_id = p_channel_id AND m.user_id = s.author_id LIMIT 1) m ON true
       LEFT JOIN LATERAL (
              SELECT r.* FROM messages r
-              WHERE r.channel_id = p_channel_id AND r.author_id = s.author_id AND r.client_id = s.client_id
-              LIMIT 1) stored ON true
+              WHERE r.channel_id = p_channel_id AND r.author_id = s.author_id AND r.client_id >= s.client_id
+              ORDER BY r.client_id LIMIT 1) stored ON stored.client_id = s.client_id
       LEFT JOIN LATERAL (
              SELECT r.seq FROM messages r
               WHERE r.channel_id = p_channel_id AND r.seq = s.reply_to LIMIT 1) answered ON true

@@ -1,5 +1,5 @@
 import type { Channel } from '@tidemark/contracts';
-import { useDatabase, useRedis } from '@tidemark/testing';
+import { sendMessages, useDatabase, useRedis } from '@tidemark/testing';
 import { ChannelLock } from '../test-support/lock-channel.js';
 import { useApi, type Person } from '../test-support/use-api.js';
 
@@ -115,6 +115,33 @@ describe('send batches', () => {
     });
     expect((await Promise.all(sends)).map(({ status }) => status)).toEqual([201, 201, 500, 503, 201]);
     await database.query('DROP FUNCTION refuse CASCADE');
+  });
+
+  it('are judged by a few rows of a channel, whatever was planned while it was small', async () => {
+    const client = await database.pool.connect();
+    const append = (count: number) =>
+      sendMessages(client, channel.id, Array(count).fill({ authorId: ada.id, replyTo: 3 }));
+    // By this session, and not reported yet.
+    const rowsRead = async () => {
+      const { rows } = await client.query<{ read: string }>(
+        `SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS read
+           FROM pg_stat_xact_user_tables WHERE relname = 'messages'`,
+      );
+      return Number(rows[0]!.read);
+    };
+    try {
+      await sendMessages(client, channel.id, [{ authorId: ada.id }, { authorId: ada.id }]);
+      // A plan is kept from the sixth execution on.
+      for (const _ of range(8)) await append(1);
+      for (const _ of range(20)) await append(100);
+      await client.query('BEGIN');
+      const before = await rowsRead();
+      await append(10);
+      expect((await rowsRead()) - before).toBeLessThan(100);
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
   });
 });
 
