@@ -4,17 +4,10 @@ import { Manager } from 'socket.io-client';
 export class RawConnection {
   readonly heard: string[] = [];
   readonly closed: Promise<void>;
-  lifeMs = 0;
 
   private constructor(private readonly engine: Manager['engine']) {
-    const openedAt = performance.now();
     engine.on('data', (packet) => this.heard.push(String(packet)));
-    this.closed = new Promise((resolve) =>
-      engine.on('close', () => {
-        this.lifeMs = performance.now() - openedAt;
-        resolve();
-      }),
-    );
+    this.closed = new Promise((resolve) => engine.on('close', () => resolve()));
   }
 
   /** Not what refuses a connection, nor what keeps one up. */
