@@ -101,8 +101,7 @@ export class ChannelLog {
     for (let from = 0; from < others.length; from += 8) {
       await Promise.all(
         others.slice(from, from + 8).map(async ([channelId, state]) => {
-          const reached =
-            state.state === 'behind' ? this.catchUp(channelId, state.knownSeq) : this.load(channelId);
+          const reached = state.state === 'behind' ? this.catchUp(channelId) : this.load(channelId);
           const head = await reached.catch(orNullWithoutChannel);
           if (head !== null) heads.set(channelId, head);
         }),
@@ -138,8 +137,8 @@ export class ChannelLog {
     return shared(this.loads, channelId, () => this.loadNow(channelId));
   }
 
-  /** Brings a loaded channel to `knownSeq`, event by event, so that its gateways hear of each; a load would skip them. */
-  private catchUp(channelId: string, knownSeq: number): Promise<number> {
+  /** Brings a loaded channel to what is known of it, event by event, so that its gateways hear of each; a load would skip them. */
+  private catchUp(channelId: string): Promise<number> {
     return shared(this.catchUps, channelId, async () => {
       for (let attempt = 0; ; attempt++) {
         const state = (await this.states([channelId])).get(channelId)!;
@@ -147,7 +146,7 @@ export class ChannelLog {
         if (state.state !== 'behind') return state.asOfSeq;
         // Who committed the missing rows is about to apply them, and is waited for as in applyRun.
         const waitMs = holeWaitsMs[attempt];
-        if (waitMs === undefined) return this.fill(channelId, state.asOfSeq, knownSeq);
+        if (waitMs === undefined) return this.fill(channelId, state.asOfSeq, state.knownSeq);
         await delay(waitMs);
       }
     });

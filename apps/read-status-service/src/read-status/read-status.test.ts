@@ -76,6 +76,7 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
       const seqs = await sendMessages(database.pool, channelId, [{ authorId: ada.id }, { authorId: ada.id }]);
       await redis.client.hset(keys.channel(channelId), 'known', seqs.at(-1)!);
       const { items } = await unread(grace);
+      await until(() => Promise.resolve(heard.length > 0));
       listener.disconnect();
       const known = await truth(channelId, grace.id, items[0]!.cursor);
       expect(items).toMatchObject([{ ...known, asOfSeq: seqs.at(-1) }]);
