@@ -5,12 +5,14 @@ import type {
   Count,
   CreateChannel,
   Envelope,
+  Me,
   Message,
   Notice,
   Presence,
   Ready,
   Refetch,
   Unread,
+  UpdateMe,
   User,
 } from '@tidemark/contracts';
 import { AccessToken, type GetToken } from './access-token.js';
@@ -191,6 +193,16 @@ export class Chat extends Emitter<ChatEvents> {
       this.meet(answer.users);
     }
     return ids.flatMap((id) => this.usersKnown.get(id) ?? []);
+  }
+
+  /** Myself, with what only I see. */
+  loadMe(): Promise<Me> {
+    return this.request({ service: 'api', method: 'GET', path: '/v1/me' });
+  }
+
+  /** Says whether others see what I have read, in any channel; `Channel.updateMembership` says it of one. */
+  updateMe(change: UpdateMe): Promise<Me> {
+    return this.request({ service: 'api', method: 'PATCH', path: '/v1/me', body: change });
   }
 
   /** Fetches the names and the like of all channels I am in. */

@@ -13,6 +13,7 @@ export type {
   Envelope,
   EnvelopeOf,
   EventType,
+  Me,
   Message,
   Notice,
   NoticeOf,

@@ -17,6 +17,7 @@ const built: Record<ServiceName, string[]> = {
   'message-api': [
     'POST /dev/token',
     'GET /v1/me',
+    'PATCH /v1/me',
     'GET /v1/users/{id}',
     'POST /v1/users',
     'POST /v1/channels',

@@ -30,7 +30,7 @@ import {
   reconciled,
   unread,
 } from './unread.js';
-import { createdUsers, createUsers, user } from './user.js';
+import { createdUsers, createUsers, me, updateMe, user } from './user.js';
 
 export const serviceNames = [
   'message-api',
@@ -87,7 +87,15 @@ export const routes = {
     method: 'GET',
     path: '/v1/me',
     summary: 'Get myself',
-    answers: { 200: user },
+    answers: { 200: me },
+  },
+  updateMe: {
+    ...messageApi,
+    method: 'PATCH',
+    path: '/v1/me',
+    summary: 'Turn my read receipts off or on, in all channels',
+    body: updateMe,
+    answers: { 200: me },
   },
   getUser: {
     ...messageApi,

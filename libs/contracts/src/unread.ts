@@ -42,7 +42,7 @@ export const readReports = z.array(readReport).max(readReportsMax);
 
 /**
  * Who has read a message, by user id; exact as of `asOf`, and so is `count`, of all pages. Who turned their receipts
- * off in the channel is not among them. `delivered` is how many of the same members' devices it has reached.
+ * off, in the channel or in all, is not among them. `delivered` is how many of the same members' devices it has reached.
  */
 export const readers = z
   .object({

@@ -26,6 +26,13 @@ export const user = z
   .meta({ id: 'User' });
 export type User = z.infer<typeof user>;
 
+/** Myself, with what only I see of it. `receipts`: others see what I have read, where I have not turned it off by channel. */
+export const me = user.extend({ receipts: z.boolean() }).meta({ id: 'Me' });
+export type Me = z.infer<typeof me>;
+
+export const updateMe = z.strictObject({ receipts: z.boolean() });
+export type UpdateMe = z.infer<typeof updateMe>;
+
 /** POST /v1/users: users known before their first token. One that exists already is brought up to date. */
 export const createUsers = z.strictObject({
   users: z

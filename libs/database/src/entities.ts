@@ -10,6 +10,7 @@ export class UserEntity {
   @Column('text') name: string;
   @Column('text', { nullable: true }) picture: string | null;
   @Column('text') kind: 'person' | 'bot';
+  @Column('boolean') receipts: boolean;
   @Column('timestamptz', { name: 'created_at' }) createdAt: Date;
 }
 

@@ -28,4 +28,5 @@ export const migrations = [
   sqlMigration('Delivered1763769600004', '0005-delivered.sql'),
   sqlMigration('CountedCursor1763769600005', '0006-counted-cursor.sql'),
   sqlMigration('Imports1763769600006', '0007-imports.sql'),
+  sqlMigration('UserReceipts1763769600007', '0008-user-receipts.sql'),
 ];

@@ -1,4 +1,4 @@
-import type { CreateUsers, TokenClaims } from '@tidemark/contracts';
+import type { CreateUsers, TokenClaims, UpdateMe } from '@tidemark/contracts';
 import { IdentityStore } from '@tidemark/runtime';
 import type { Query } from './connection.js';
 import type { Database } from './database.js';
@@ -9,6 +9,11 @@ export interface UserRow {
   name: string;
   picture: string | null;
   kind: 'person' | 'bot';
+}
+
+/** A user as they alone see it. */
+export interface MeRow extends UserRow {
+  receipts: boolean;
 }
 
 const columns = `id, external_id AS "externalId", name, picture, kind`;
@@ -70,5 +75,23 @@ export class UsersStore extends IdentityStore {
   ): Promise<Map<string, UserRow>> {
     const { rows } = await query<UserRow>(`SELECT ${columns} FROM users WHERE id = ANY($1::bigint[])`, [ids]);
     return new Map(rows.map((user) => [user.id, user]));
+  }
+
+  /** null: no such user. */
+  async me(id: string): Promise<MeRow | null> {
+    const { rows } = await this.database.query<MeRow>(
+      `SELECT ${columns}, receipts FROM users WHERE id = $1`,
+      [id],
+    );
+    return rows[0] ?? null;
+  }
+
+  /** null: no such user. */
+  async updateMe(id: string, { receipts }: UpdateMe): Promise<MeRow | null> {
+    const { rows } = await this.database.query<MeRow>(
+      `UPDATE users SET receipts = $2 WHERE id = $1 RETURNING ${columns}, receipts`,
+      [id, receipts],
+    );
+    return rows[0] ?? null;
   }
 }

@@ -1,6 +1,15 @@
-import { Controller, Get, HttpCode, Post } from '@nestjs/common';
+import { Controller, Get, HttpCode, Patch, Post } from '@nestjs/common';
 import type { Consistency } from '@tidemark/channel-log';
-import { createUsers, type CreatedUsers, type CreateUsers, routes, type User } from '@tidemark/contracts';
+import {
+  createUsers,
+  routes,
+  updateMe,
+  type CreatedUsers,
+  type CreateUsers,
+  type Me,
+  type UpdateMe,
+  type User,
+} from '@tidemark/contracts';
 import { AdminOnly, CurrentUser, type Identity, ZBody, ZParams } from '@tidemark/runtime';
 import { HeldTo, type Answer } from '../answer.js';
 import { UsersService } from './users.service.js';
@@ -10,8 +19,13 @@ export class UsersController {
   constructor(private readonly users: UsersService) {}
 
   @Get('me')
-  me(@CurrentUser() me: Identity): Promise<Answer<User>> {
+  me(@CurrentUser() me: Identity): Promise<Answer<Me>> {
     return this.users.me(me.userId);
+  }
+
+  @Patch('me')
+  updateMe(@CurrentUser() me: Identity, @ZBody(updateMe) change: UpdateMe): Promise<Answer<Me>> {
+    return this.users.updateMe(me.userId, change);
   }
 
   @Get('users/:id')

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Consistency } from '@tidemark/channel-log';
-import type { CreatedUsers, CreateUsers, User } from '@tidemark/contracts';
+import type { CreatedUsers, CreateUsers, Me, UpdateMe, User } from '@tidemark/contracts';
 import { Database, ReadRouter, UsersStore } from '@tidemark/database';
 import { ProblemError } from '@tidemark/runtime';
 import { Answer } from '../answer.js';
@@ -22,10 +22,13 @@ export class UsersService {
   }
 
   /** From the primary, whatever the routing: this very request may have created me. */
-  async me(id: string): Promise<Answer<User>> {
-    const user = (await this.users.byIds([id])).get(id);
-    if (!user) throw new ProblemError('not-found', 'There is no such user.');
-    return Answer.at(await this.database.position(), user);
+  async me(id: string): Promise<Answer<Me>> {
+    return this.found(await this.users.me(id));
+  }
+
+  /** Readers are listed from the primary: as of the answer, on every replica. */
+  async updateMe(id: string, change: UpdateMe): Promise<Answer<Me>> {
+    return this.found(await this.users.updateMe(id, change));
   }
 
   /** In the order asked for. One named twice is as the last entry says. */
@@ -34,5 +37,10 @@ export class UsersService {
     const stored = await this.users.upsert([...entries.values()]);
     const items = users.map(({ externalId }) => stored.get(externalId)!);
     return Answer.at(await this.database.position(), { items });
+  }
+
+  private async found(me: Me | null): Promise<Answer<Me>> {
+    if (!me) throw new ProblemError('not-found', 'There is no such user.');
+    return Answer.at(await this.database.position(), me);
   }
 }

@@ -1,4 +1,4 @@
-import type { CreatedUsers, DevToken, User } from '@tidemark/contracts';
+import type { CreatedUsers, DevToken, Me, User } from '@tidemark/contracts';
 import { useDatabase, useRedis } from '@tidemark/testing';
 import { useApi, type Person } from '../test-support/use-api.js';
 
@@ -23,17 +23,34 @@ describe('users', () => {
   };
   const me = async (token: string) => {
     const { app } = api.instances[0]!;
-    return (await app.inject({ url: '/v1/me', headers: { authorization: `Bearer ${token}` } })).json<User>();
+    return (await app.inject({ url: '/v1/me', headers: { authorization: `Bearer ${token}` } })).json<Me>();
   };
 
   it('are made from the claims of their first token', async () => {
     const ada = await api.person('Ada');
-    const { body } = await ada.get<User>('/v1/me');
+    const { body } = await ada.get<User>(`/v1/users/${ada.id}`);
     expect(body).toEqual({
       ...{ id: ada.id, name: 'Ada', picture: null, kind: 'person' },
       externalId: expect.any(String),
     });
-    expect((await admin.get(`/v1/users/${ada.id}`)).body).toEqual(body);
+    expect((await ada.get('/v1/me')).body).toEqual({ ...body, receipts: true });
+  });
+
+  it('turn their receipts off and on for themselves, which neither others nor tokens know of', async () => {
+    const [ada, bob] = [await api.person('Ada'), await api.person('Bob')];
+    const { body: before } = await ada.get<Me>('/v1/me');
+    expect(await ada.patch('/v1/me', { receipts: false })).toMatchObject({
+      ...{ status: 200, body: { ...before, receipts: false } },
+    });
+    await upsert({ externalId: before.externalId, name: 'Ada L.' });
+    expect((await ada.get<Me>('/v1/me')).body).toEqual({ ...before, receipts: false });
+    expect((await bob.get<Me>('/v1/me')).body.receipts).toBe(true);
+    expect((await bob.get<User>(`/v1/users/${ada.id}`)).body).not.toHaveProperty('receipts');
+    expect((await ada.patch<Me>('/v1/me', { receipts: true })).body).toEqual(before);
+    for (const change of [{}, { receipts: null }, { receipts: 'false' }, { receipts: true, name: 'Eve' }]) {
+      const refusal = await ada.patch('/v1/me', change);
+      expect([refusal.status, refusal.body.code]).toEqual([400, 'invalid-request']);
+    }
   });
 
   it('are created in bulk, and brought up to date by their externalId', async () => {
@@ -90,7 +107,7 @@ describe('users', () => {
   it('keep a picture that a later token says nothing of', async () => {
     const [ada] = await upsert({ externalId: 'p:ada', name: 'Ada', picture: 'https://example.com/a.png' });
     const { token } = await devToken({ user: 'p:ada', name: 'Ada L.' });
-    expect(await me(token)).toEqual({ ...ada, name: 'Ada L.' });
+    expect(await me(token)).toEqual({ ...ada, name: 'Ada L.', receipts: true });
   });
 
   it('that are not there are not found', async () => {

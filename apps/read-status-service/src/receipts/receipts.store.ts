@@ -28,7 +28,8 @@ export interface Reader {
 }
 
 /** Whose receipts a message has: present members who joined before it, its author and the silent ones aside. */
-const WHO = `m.channel_id = $1 AND m.left_seq IS NULL AND m.joined_seq < $2 AND m.user_id <> $3 AND m.receipts`;
+const WHO = `m.channel_id = $1 AND m.left_seq IS NULL AND m.joined_seq < $2 AND m.user_id <> $3 AND m.receipts
+  AND NOT EXISTS (SELECT FROM users u WHERE u.id = m.user_id AND NOT u.receipts)`;
 
 /**
  * One snapshot for the page and the sums. A page is a range of the primary key; the sums take one pass over the

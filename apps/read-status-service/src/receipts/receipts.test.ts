@@ -106,6 +106,41 @@ describe('readers of a message', () => {
     expect(idsOf(await readersOf(author, channelId, seq))).toEqual([reader.id]);
   });
 
+  it('leave out who turned all of theirs off, at once and on every replica, until they turn them on', async () => {
+    const { author, members, channelId, seqs } = await scene(4, 1);
+    const [reader, silent, flushed, reached] = members as [
+      CreatedUser,
+      CreatedUser,
+      CreatedUser,
+      CreatedUser,
+    ];
+    const threadSeq = seqs[0]!;
+    const [reply] = (await sendMessages(database.pool, channelId, [{ authorId: author.id, threadSeq }])) as [
+      number,
+    ];
+    await replicas.applied(channelId, reply);
+    for (const user of [reader, silent, flushed]) await read(user, channelId, reply);
+    await flushByHand(flushed, channelId);
+    await deliver(reached, channelId, reply);
+
+    const turn = (receipts: boolean) =>
+      database.query('UPDATE users SET receipts = $2 WHERE id = ANY($1::bigint[])', [
+        [silent.id, flushed.id, reached.id],
+        receipts,
+      ]);
+    const seen = async () => {
+      const asked = [threadSeq, threadSeq, reply, reply].map((seq) => readersOf(author, channelId, seq));
+      return (await Promise.all(asked)).map((readers) => [readers.count, readers.delivered, idsOf(readers)]);
+    };
+    const all = [3, 4, [reader.id, silent.id, flushed.id]];
+    expect(await seen()).toEqual([all, all, all, all]);
+    await turn(false);
+    const one = [1, 1, [reader.id]];
+    expect(await seen()).toEqual([one, one, one, one]);
+    await turn(true);
+    expect(await seen()).toEqual([all, all, all, all]);
+  });
+
   it('are no more who marked it unread, though their last read is not flushed', async () => {
     const { author, members, channelId, seqs } = await scene(1, 3);
     const [reader] = members as [CreatedUser];

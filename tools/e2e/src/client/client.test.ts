@@ -186,6 +186,20 @@ describe('the client', () => {
     proxy.heal();
   });
 
+  it('lets its user read without being seen, and be seen again', async () => {
+    const { adas, bob, bobs } = await gathering.pair();
+    const { seq } = await adas.send('hello');
+    await until(() => bobs.messages.length === 1 || bobs.unread === 1);
+    await bobs.markRead(seq);
+    const seen = async () => (await adas.readers(seq)).items.map(({ userId }) => userId);
+    expect(await seen()).toEqual([bob.userId]);
+    expect(await bob.updateMe({ receipts: false })).toMatchObject({ id: bob.userId, receipts: false });
+    expect(await seen()).toEqual([]);
+    expect((await bob.loadMe()).receipts).toBe(false);
+    await bob.updateMe({ receipts: true });
+    expect(await seen()).toEqual([bob.userId]);
+  });
+
   it('says why a message failed, and lets it be retried and dropped', async () => {
     const { adas, bobs } = await gathering.pair();
     await bobs.load();

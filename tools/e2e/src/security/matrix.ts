@@ -124,6 +124,16 @@ export const routeRows: Record<RouteName, Row[]> = {
       rights: always(anyone),
     },
   ],
+  updateMe: [
+    {
+      what: 'turn their receipts off, and nobody else',
+      ask: async (me, scene) => {
+        const { body } = await api('PATCH', '/v1/me', { receipts: false })(me, scene);
+        return body['id'] === me.id && body['receipts'] === false ? 'ok' : 'other';
+      },
+      rights: always(anyone),
+    },
+  ],
   getUser: [
     http(
       'get a user',
