@@ -63,7 +63,12 @@ export class LogReplay {
     this.headSeq = facts.length;
   }
 
-  static async ofChannel(database: Queryable, channelId: string): Promise<LogReplay> {
+  /** @param replies reply -> its thread, of those that may have been pruned: the log says no longer where they were */
+  static async ofChannel(
+    database: Queryable,
+    channelId: string,
+    replies: ReadonlyMap<number, number> = new Map(),
+  ): Promise<LogReplay> {
     const { rows } = await database.query<LogFact>(
       `SELECT e.seq::float8 AS seq, e.type, e.message_seq::float8 AS "messageSeq", e.author_id::text AS "authorId",
               e.counts, m.thread_seq::float8 AS "threadSeq", coalesce(e.mentions, '{}')::text[] AS mentions, e.everyone
@@ -73,10 +78,12 @@ export class LogReplay {
         WHERE e.channel_id = $1 ORDER BY e.seq`,
       [channelId],
     );
-    return new LogReplay(rows);
+    return new LogReplay(
+      rows.map((row) => ({ ...row, threadSeq: row.threadSeq ?? replies.get(row.messageSeq ?? 0) ?? null })),
+    );
   }
 
-  /** Of the channel or, with `threadSeq`, of a thread; what is pruned of a thread is no longer known. */
+  /** Of the channel or, with `threadSeq`, of a thread. */
   count({
     userId,
     cursor,

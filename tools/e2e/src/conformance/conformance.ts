@@ -50,7 +50,9 @@ export async function checkConformance(
   const redis = new Redis(stack.redisUrl);
   try {
     await fc.assert(
-      fc.asyncProperty(history, (played) => new Player(stack, database).play(played)),
+      fc.asyncProperty(history, (played) =>
+        new Player(stack, { database, redis, keys: new Keys(SHARDS) }).play(played),
+      ),
       { numRuns: histories, ...(seed !== undefined && { seed }), endOnFailure: false },
     );
     return { checked: await compareAll(database, redis, strategy) };
@@ -76,7 +78,7 @@ export async function checkLossOfRedis(
   redis.on('error', () => {}); // it is killed on purpose
   try {
     const players = fc.sample(history, histories).map((played) => ({
-      ...{ player: new Player(stack, database), played },
+      ...{ player: new Player(stack, { database, redis, keys: new Keys(SHARDS) }), played },
     }));
     for (const { player, played } of players) await player.play(played);
     await Promise.all(players.map(({ player }) => player.readAll()));

@@ -1,22 +1,34 @@
 import * as fc from 'fast-check';
 
-/** People in a history; the first made the channel. */
+/** Who is in a history; the first made the channel, the last is a bot. */
 export const people = 4;
 
 /** A place in the log as a fraction of the head at that moment, so that a shrunk history still makes sense. */
 type Place = number;
 
+/** One of the first messages, as the root of a thread; null: the channel itself. */
+type Thread = number | null;
+
+interface Naming {
+  names: number[];
+  everyone: boolean;
+}
+
 /** What somebody does. Data, so that a counter-example can be read. */
 export type Deed =
-  | { kind: 'send'; who: number; names: number[]; everyone: boolean; readTo: Place | null; thread: boolean }
-  | { kind: 'edit'; which: number; names: number[]; everyone: boolean }
+  | ({ kind: 'send'; who: number; readTo: Place | null; thread: Thread } & Naming)
+  | ({ kind: 'edit'; which: number } & Naming)
   | { kind: 'delete'; which: number }
-  | { kind: 'read'; who: number; to: Place; stale: boolean }
+  | { kind: 'notice'; who: number }
+  | { kind: 'prune'; who: number; to: Place }
+  | { kind: 'archive'; archived: boolean }
+  | { kind: 'read'; who: number; to: Place; thread: Thread }
+  | { kind: 'report'; who: number; to: Place; late: boolean }
   | { kind: 'read-all'; who: number }
-  | { kind: 'mark-unread'; who: number; from: Place }
+  | { kind: 'mark-unread'; who: number; from: Place; thread: Thread }
   | { kind: 'leave'; who: number }
   | { kind: 'join'; who: number }
-  | { kind: 'mute'; who: number }
+  | { kind: 'mute'; who: number; muted: boolean }
   | { kind: 'look'; who: number };
 
 /** Rounds follow each other; the deeds of a round race, over several replicas. */
@@ -27,27 +39,35 @@ const place = fc.integer({ min: 0, max: 20 }).map((n) => n / 20);
 const names = fc.uniqueArray(who, { maxLength: 2 });
 const everyone = fc.integer({ min: 0, max: 5 }).map((n) => n === 0);
 const which = fc.nat({ max: 30 });
+const thread = fc.option(fc.nat({ max: 2 }), { freq: 4 });
+/** Few go into a thread. */
+const rarelyThread = fc.integer({ min: 0, max: 17 }).map((n) => (n < 3 ? n : null));
 
-const send = fc.record({
-  kind: fc.constant('send' as const),
-  ...{ who, names, everyone },
-  readTo: fc.option(place, { freq: 2 }),
-  thread: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+const deed = <Kind extends Deed['kind']>(
+  weight: number,
+  kind: Kind,
+  of: { [Name in Exclude<keyof Extract<Deed, { kind: Kind }>, 'kind'>]: fc.Arbitrary<unknown> },
+) => ({
+  weight,
+  arbitrary: fc.record({ kind: fc.constant(kind), ...of }) as unknown as fc.Arbitrary<Deed>,
 });
-const read = fc.record({ kind: fc.constant('read' as const), who, to: place, stale: fc.boolean() });
-const look = fc.record({ kind: fc.constant('look' as const), who });
 
-const deed: fc.Arbitrary<Deed> = fc.oneof(
-  { weight: 8, arbitrary: send },
-  { weight: 5, arbitrary: read },
-  { weight: 2, arbitrary: look },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('edit' as const), which, names, everyone }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const), which }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('mark-unread' as const), who, from: place }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('read-all' as const), who }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('leave' as const), who }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('join' as const), who }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('mute' as const), who }) },
+const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
+  deed(16, 'send', { who, names, everyone, readTo: fc.option(place, { freq: 2 }), thread: rarelyThread }),
+  deed(4, 'edit', { which, names, everyone }),
+  deed(4, 'delete', { which }),
+  deed(2, 'notice', { who }),
+  deed(2, 'prune', { who, to: place }),
+  deed(1, 'archive', { archived: fc.constant(true) }),
+  deed(2, 'archive', { archived: fc.constant(false) }),
+  deed(8, 'read', { who, to: place, thread: rarelyThread }),
+  deed(4, 'report', { who, to: place, late: fc.boolean() }),
+  deed(2, 'read-all', { who }),
+  deed(5, 'mark-unread', { who, from: place, thread }),
+  deed(2, 'leave', { who }),
+  deed(4, 'join', { who }),
+  deed(2, 'mute', { who, muted: fc.boolean() }),
+  deed(4, 'look', { who }),
 );
 
 /**
@@ -68,6 +88,6 @@ function apart(round: Deed[]): Deed[] {
 }
 
 export const history: fc.Arbitrary<History> = fc.array(
-  fc.array(deed, { minLength: 1, maxLength: 6 }).map(apart),
+  fc.array(anyDeed, { minLength: 1, maxLength: 6 }).map(apart),
   { minLength: 1, maxLength: 14 },
 );

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { decodeToken } from '@tidemark/channel-log';
+import { decodeToken, encodeToken } from '@tidemark/channel-log';
 import type { Channel, Count, Message, Unread } from '@tidemark/contracts';
 import type { Database } from '@tidemark/database';
+import type { Keys } from '@tidemark/redis';
 import type { Stack } from '@tidemark/stack';
 import {
   checkAnswer,
@@ -12,20 +13,32 @@ import {
   showDifferences,
   type Difference,
   type StoredMember,
+  type Version,
 } from '@tidemark/testing';
+import type { Redis } from 'ioredis';
+import { ReportLine } from '../test-support/report-line.js';
+import { appendNotice, pruneMessages } from './by-hand.js';
+import { FollowedThreads } from './followed-threads.js';
 import { people, type Deed, type History } from './history.js';
-
-interface Answer<Body> {
-  status: number;
-  body: Body;
-  token: string;
-}
+import { Replicas, type Answer } from './replicas.js';
 
 interface Person {
   id: string;
   jwt: string;
-  /** The term they last saw: a report made under an older one must change nothing. */
-  terms: number[];
+}
+
+interface Said {
+  seq: number;
+  author: number;
+  /** null: not a reply. */
+  threadSeq: number | null;
+}
+
+/** What the services run on. */
+export interface Engines {
+  database: Database;
+  redis: Redis;
+  keys: Keys;
 }
 
 /** What a history showed to be wrong. */
@@ -39,32 +52,47 @@ let nextName = 0;
  */
 export class Player {
   private readonly ledger = new CursorLedger();
+  private readonly threads = new FollowedThreads();
   private readonly answers: { userId: string; count: Count }[] = [];
-  private readonly messages: { seq: number; author: number }[] = [];
+  private readonly said: Said[] = [];
   private readonly persons: Person[] = [];
+  private readonly replicas: Replicas;
+  private readonly admin: string;
   private channelId = '';
+  /** The highest seq that Redis has been seen to have: reads are clamped to it. */
   private head = 0;
   private token = '';
   private turn = 0;
+  private reports!: ReportLine;
 
   constructor(
     private readonly stack: Stack,
-    private readonly database: Database,
-  ) {}
+    private readonly engines: Engines,
+  ) {
+    this.replicas = new Replicas(stack);
+    this.admin = stack.token('conformance', { role: 'admin' });
+  }
 
   /** @throws OracleMismatch */
   async play(history: History): Promise<void> {
-    await this.begin();
-    for (const round of history) await Promise.all(round.map((deed) => this.act(deed)));
-    await this.check();
+    this.reports = await ReportLine.open(this.engines.redis, this.engines.keys);
+    try {
+      await this.begin();
+      for (const round of history) await Promise.all(round.map((deed) => this.act(deed)));
+      await this.check();
+    } finally {
+      this.reports.close();
+    }
   }
 
   private async begin(): Promise<void> {
     const prefix = `p${process.pid}-${nextName++}`;
+    const bot = { externalId: `${prefix}-${people - 1}`, name: 'bot', kind: 'bot' };
+    await this.call('message-api', this.admin, 'POST', '/v1/users', { users: [bot] });
     for (let i = 0; i < people; i++) {
       const jwt = this.stack.token(`${prefix}-${i}`);
       const { body } = await this.call<{ id: string }>('message-api', jwt, 'GET', '/v1/me');
-      this.persons.push({ id: body.id, jwt, terms: [] });
+      this.persons.push({ id: body.id, jwt });
     }
     const owner = this.persons[0]!;
     const { body } = await this.call<Channel>('message-api', owner.jwt, 'POST', '/v1/channels', {
@@ -82,10 +110,13 @@ export class Player {
     const person = 'who' in deed ? this.persons[deed.who]! : this.persons[0]!;
     const member = { userId: person.id, channelId: this.channelId };
     const named = 'names' in deed ? deed.names.map((i) => this.persons[i]!.id) : [];
+    const roots = this.said.filter(({ threadSeq }) => threadSeq === null);
+    const isOfThread = 'thread' in deed && deed.thread !== null && roots.length > 0;
+    const threadSeq = isOfThread ? roots[deed.thread! % roots.length]!.seq : null;
+    const inThread = threadSeq !== null && { threadSeq };
     switch (deed.kind) {
       case 'send': {
         const readTo = deed.readTo === null ? undefined : at(deed.readTo);
-        const root = deed.thread ? this.messages[0]?.seq : undefined;
         const { status, body } = await this.call<Message>(
           'message-api',
           person.jwt,
@@ -96,19 +127,19 @@ export class Player {
             text: 'x',
             mentions: named,
             mentionsAll: deed.everyone,
-            ...(root !== undefined && { threadSeq: root }),
+            ...inThread,
             ...(readTo !== undefined && { readTo }),
           },
         );
         if (status !== 201) return;
         this.head = Math.max(this.head, body.seq);
-        if (root === undefined) this.messages.push({ seq: body.seq, author: deed.who });
+        this.said.push({ seq: body.seq, author: deed.who, threadSeq });
         if (readTo !== undefined) this.ledger.sent(member, { seq: body.seq, readTo });
         return;
       }
       case 'edit':
       case 'delete': {
-        const message = this.messages[deed.which % Math.max(1, this.messages.length)];
+        const message = this.said[deed.which % Math.max(1, this.said.length)];
         if (!message) return;
         const path = `${route}/messages/${message.seq}`;
         const author = this.persons[message.author]!;
@@ -121,27 +152,56 @@ export class Player {
             }));
         return;
       }
+      case 'notice':
+        return this.lookAt(person, await appendNotice(this.engines.database, this.channelId, person.id));
+      case 'prune': {
+        const seq = await pruneMessages(this.engines.database, this.channelId, at(deed.to));
+        if (seq !== null) await this.lookAt(person, seq);
+        return;
+      }
+      case 'archive': {
+        await this.call('message-api', this.admin, 'PATCH', route, { archived: deed.archived });
+        return;
+      }
       case 'read': {
         const seq = at(deed.to);
-        const answer = await this.call<Count>('read-status-service', person.jwt, 'PUT', `${route}/read`, {
-          seq,
-        });
-        if (answer.status !== 200) return;
-        this.ledger.read(member, answer.body);
-        this.noteCount(person, answer.body);
-        if (answer.body.cursor < Math.min(seq, this.head) && answer.body.term === person.terms.at(-1)) {
-          throw new OracleMismatch(`A read of ${seq} was answered with the cursor at ${answer.body.cursor}`);
+        const before = this.versionOf(person, threadSeq);
+        const { status, body } = await this.call<Count>(
+          ...(['read-status-service', person.jwt, 'PUT', `${route}/read`, { seq, ...inThread }] as const),
+        );
+        if (status !== 200) return;
+        if (threadSeq === null) this.ledger.read(member, body);
+        this.noteCount(person, body);
+        // A mark of unread that came between the two has raised the term.
+        if (body.cursor < seq && body.term === before?.term) {
+          throw new OracleMismatch(`A read of ${seq} was answered with the cursor at ${body.cursor}`);
         }
+        return;
+      }
+      case 'report': {
+        // A late one is of a device that has not heard of a mark of unread: it changes nothing, and is told of no reading.
+        const term = (this.ledger.versionOf(member)?.term ?? 0) - (deed.late ? 1 : 0);
+        if (term < 1) return;
+        const [count] = await this.report(person, { channelId: this.channelId, seq: at(deed.to), term });
+        if (!count) return;
+        if (!deed.late) this.ledger.read(member, count);
+        this.noteCount(person, count);
         return;
       }
       case 'mark-unread': {
         const fromSeq = at(deed.from);
-        const answer = await this.call<Count>('read-status-service', person.jwt, 'POST', `${route}/unread`, {
-          fromSeq,
-        });
-        if (answer.status !== 200) return;
-        this.ledger.markedUnread(member, answer.body);
-        this.noteCount(person, answer.body);
+        const { status, body } = await this.call<Count>(
+          ...([
+            'read-status-service',
+            person.jwt,
+            'POST',
+            `${route}/unread`,
+            { fromSeq, ...inThread },
+          ] as const),
+        );
+        if (status !== 200) return;
+        if (threadSeq === null) this.ledger.markedUnread(member, body);
+        this.noteCount(person, body);
         return;
       }
       case 'read-all': {
@@ -156,8 +216,9 @@ export class Player {
       }
       case 'leave': {
         const path = `${route}/members/${person.id}`;
-        if ((await this.call('message-api', person.jwt, 'DELETE', path)).status === 204)
-          this.ledger.left(member);
+        if ((await this.call('message-api', person.jwt, 'DELETE', path)).status !== 204) return;
+        this.ledger.left(member);
+        this.threads.left(person.id);
         return;
       }
       case 'join': {
@@ -170,7 +231,9 @@ export class Player {
         return;
       }
       case 'mute': {
-        await this.call('message-api', person.jwt, 'PATCH', `${route}/members/me`, { muted: true });
+        await this.call('message-api', person.jwt, 'PATCH', `${route}/members/me`, {
+          muted: deed.muted,
+        });
         return;
       }
       case 'look': {
@@ -180,22 +243,40 @@ export class Player {
     }
   }
 
-  private async look(person: Person): Promise<Unread> {
+  private async look(person: Person, token?: string): Promise<Unread> {
     const { body } = await this.call<Unread>(
-      ...(['read-status-service', person.jwt, 'GET', '/v1/unread'] as const),
+      ...(['read-status-service', person.jwt, 'GET', '/v1/unread', undefined, token] as const),
     );
     for (const count of body.items) this.noteCount(person, count);
     return body;
   }
 
+  /** With the token of what was done by hand, so that Redis has it afterwards where the one who looks is a member. */
+  private async lookAt(person: Person, seq: number): Promise<void> {
+    const token = encodeToken(await this.engines.database.position(), { channelId: this.channelId, seq });
+    this.keep(token);
+    const { items } = await this.look(person, token);
+    if (items.some(({ threadSeq, asOfSeq }) => threadSeq === undefined && asOfSeq >= seq)) {
+      this.head = Math.max(this.head, seq);
+    }
+  }
+
+  private async report(person: Person, report: { channelId: string; seq: number; term: number }) {
+    for (;;) {
+      const counts = await this.reports.say(person.id, [report]);
+      if (counts) return counts;
+      await delay(200);
+    }
+  }
+
   private noteCount(person: Person, count: Count): void {
-    if (count.threadSeq === undefined) person.terms.push(count.term);
+    if (count.threadSeq !== undefined) this.threads.told(person.id, count.threadSeq, count);
     this.answers.push({ userId: person.id, count });
   }
 
   /** Both halves of the oracle: every answer as of its seq, and where everyone stands now. */
   private async check(): Promise<void> {
-    const replay = await LogReplay.ofChannel(this.database, this.channelId);
+    const replay = await this.replay();
     const differences: Difference[] = this.answers.flatMap(({ userId, count }) =>
       checkAnswer(replay, userId, count),
     );
@@ -206,7 +287,7 @@ export class Player {
 
   /** Everybody reads up to the head, so that something was acknowledged a moment ago. */
   async readAll(): Promise<void> {
-    const round = this.persons.map((_, who): Deed => ({ kind: 'read', who, to: 1, stale: false }));
+    const round = this.persons.map((_, who): Deed => ({ kind: 'read', who, to: 1, thread: null }));
     await Promise.all(round.map((deed) => this.act(deed)));
   }
 
@@ -217,7 +298,7 @@ export class Player {
 
   /** Where everyone stands after it, and that the counts are those from there. How many stand lower than acknowledged. */
   async checkAfterLoss(): Promise<number> {
-    return this.checkStanding(await LogReplay.ofChannel(this.database, this.channelId));
+    return this.checkStanding(await this.replay());
   }
 
   private async checkStanding(replay: LogReplay): Promise<number> {
@@ -228,6 +309,7 @@ export class Player {
       const { body } = await this.call<Unread>(
         ...(['read-status-service', person.jwt, 'GET', '/v1/unread', undefined, this.token] as const),
       );
+      await this.checkThreads(person, body);
       const wanted = expected.find(({ userId }) => userId === person.id);
       const found = body.items.find(
         ({ channelId, threadSeq }) => channelId === this.channelId && threadSeq === undefined,
@@ -248,7 +330,7 @@ export class Player {
           `User ${person.id} was acknowledged term ${term} cursor ${cursor}, and stands at ${found.term} ${found.cursor}`,
         );
       }
-      const [truth] = await recount(this.database, [
+      const [truth] = await recount(this.engines.database, [
         { channelId: this.channelId, userId: person.id, cursor: found.cursor },
       ]);
       if (
@@ -264,44 +346,55 @@ export class Player {
     return lower;
   }
 
-  private async call<Body>(
-    service: 'message-api' | 'read-status-service',
-    jwt: string,
-    method: string,
-    path: string,
-    body?: object,
-    token?: string,
-  ): Promise<Answer<Body>> {
-    const replicas = this.stack.services[service];
-    const { url } = replicas[this.turn++ % replicas.length]!;
-    const ask = () =>
-      fetch(`${url}${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${jwt}`,
-          ...(body && { 'content-type': 'application/json' }),
-          ...(token && { 'tidemark-token': token }),
-        },
-        ...(body && { body: JSON.stringify(body) }),
-      });
-    let response = await ask();
-    let text = await response.text();
-    // Rather than guess, a service that is kept waiting on a busy machine says that it is to be asked again.
-    for (let left = 10; left > 0 && response.status === 503 && method === 'GET'; left--) {
-      await delay(200);
-      response = await ask();
-      text = await response.text();
+  /** Threads are counted in PostgreSQL, where what was answered is committed: no loss of Redis takes any of it back. */
+  private async checkThreads(person: Person, { items, total, threads }: Unread): Promise<void> {
+    const found = items.flatMap(({ threadSeq, ...count }) =>
+      threadSeq === undefined ? [] : [{ ...count, threadSeq, userId: person.id }],
+    );
+    const lost = this.threads.missingIn(person.id, found);
+    if (lost)
+      throw new OracleMismatch(`User ${person.id} was told of ${lost}, and has ${JSON.stringify(found)}`);
+    const truth = await recount(this.engines.database, found);
+    found.forEach((count, i) => {
+      if (count.unread !== truth[i]!.unread || count.mentions !== truth[i]!.mentions) {
+        const answered = JSON.stringify(count);
+        throw new OracleMismatch(`User ${person.id}: answered ${answered}, is ${JSON.stringify(truth[i])}`);
+      }
+    });
+    const sum = (of: readonly { unread: number }[]) => of.reduce((all, { unread }) => all + unread, 0);
+    if (total !== sum(items) || threads !== sum(found)) {
+      throw new OracleMismatch(
+        `User ${person.id}: ${total} in all is not the sum of ${JSON.stringify(items)}`,
+      );
     }
-    if (response.status >= 500) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
-    const said = response.headers.get('tidemark-token');
-    if (said && service === 'message-api' && method !== 'GET') this.keep(said);
-    return { status: response.status, body: (text ? JSON.parse(text) : null) as Body, token: said ?? '' };
+  }
+
+  private replay(): Promise<LogReplay> {
+    const replies = this.said.flatMap(({ seq, threadSeq }) =>
+      threadSeq === null ? [] : [[seq, threadSeq] as const],
+    );
+    return LogReplay.ofChannel(this.engines.database, this.channelId, new Map(replies));
+  }
+
+  private versionOf({ id: userId }: Person, threadSeq: number | null): Version | null {
+    return threadSeq === null
+      ? this.ledger.versionOf({ userId, channelId: this.channelId })
+      : this.threads.versionOf(userId, threadSeq);
+  }
+
+  private async call<Body>(...request: Parameters<Replicas['call']>): Promise<Answer<Body>> {
+    const answer = await this.replicas.call<Body>(...request);
+    const [service, , method] = request;
+    if (answer.token && service === 'message-api' && method !== 'GET') {
+      this.keep(answer.token);
+      this.head = Math.max(this.head, decodeToken(answer.token)?.seq ?? 0);
+    }
+    return answer;
   }
 
   /** The token of the highest seq: what it speaks of includes all before. */
   private keep(token: string): void {
-    const seq = decodeToken(token)?.seq ?? 0;
-    if (seq >= this.head || this.token === '') this.token = token;
-    this.head = Math.max(this.head, seq);
+    const seqOf = (held: string) => decodeToken(held)?.seq ?? 0;
+    if (this.token === '' || seqOf(token) >= seqOf(this.token)) this.token = token;
   }
 }

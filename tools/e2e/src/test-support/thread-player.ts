@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { decodeToken } from '@tidemark/channel-log';
 import type { Count, Message, Unread } from '@tidemark/contracts';
 import type { Keys } from '@tidemark/redis';
@@ -7,6 +6,7 @@ import { recount, ThreadLedger, type Queryable, type Reply } from '@tidemark/tes
 import * as fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { Crowd } from '../outages/crowd.js';
+import { ReportLine } from './report-line.js';
 
 const people = 4;
 
@@ -67,7 +67,8 @@ export class ThreadPlayer {
 
   private constructor(
     private readonly crowd: Crowd,
-    private readonly engines: { database: Queryable; redis: Redis; keys: Keys },
+    private readonly database: Queryable,
+    private readonly reports: ReportLine,
   ) {
     // A new channel: created, entered by its owner, and then by the others.
     crowd.userIds.forEach((userId, i) => this.enter(i, userId, i === 0 ? 2 : 3));
@@ -78,10 +79,15 @@ export class ThreadPlayer {
     engines: { database: Queryable; redis: Redis; keys: Keys },
     history: readonly Deed[],
   ): Promise<void> {
-    const player = new ThreadPlayer(await Crowd.gather(stack, people), engines);
-    await player.act({ kind: 'root', who: 0 });
-    for (const each of history) await player.act(each);
-    for (let i = 0; i < people; i++) await player.look(i);
+    const reports = await ReportLine.open(engines.redis, engines.keys);
+    try {
+      const player = new ThreadPlayer(await Crowd.gather(stack, people), engines.database, reports);
+      await player.act({ kind: 'root', who: 0 });
+      for (const each of history) await player.act(each);
+      for (let i = 0; i < people; i++) await player.look(i);
+    } finally {
+      reports.close();
+    }
   }
 
   private async act(deed: Deed): Promise<void> {
@@ -168,7 +174,8 @@ export class ThreadPlayer {
       case 'report': {
         const held = this.expected(deed.who).find((follow) => follow.threadSeq === threadSeq);
         const term = Math.max(0, (held?.term ?? 0) - (deed.late ? 1 : 0));
-        const counts = await this.report(member.userId, [{ channelId, threadSeq, seq: at(deed.to), term }]);
+        const report = { channelId, threadSeq, seq: at(deed.to), term };
+        const counts = (await this.reports.say(member.userId, [report]))!;
         expect(counts).toHaveLength(isMember ? 1 : 0);
         if (!isMember) return;
         this.ledger.read(member, threadSeq, at(deed.to), term);
@@ -187,7 +194,7 @@ export class ThreadPlayer {
       }
       case 'read-all': {
         const follows = this.expected(deed.who);
-        const counts = await recount(this.engines.database, follows);
+        const counts = await recount(this.database, follows);
         expect(await this.ask(deed.who, 'POST', '/v1/read-all', {})).toMatchObject({ status: 200 });
         follows.forEach((follow, i) => {
           if (counts[i]!.unread > 0) this.ledger.read(follow, follow.threadSeq, this.head);
@@ -202,7 +209,7 @@ export class ThreadPlayer {
   /** All that one of them follows, with every count, against the oracle's. */
   private async look(who: number): Promise<void> {
     const follows = this.expected(who);
-    const counts = await recount(this.engines.database, follows);
+    const counts = await recount(this.database, follows);
     const { body } = await this.ask<Unread>(who, 'GET', '/v1/unread');
     const threads = body.items.filter(({ threadSeq }) => threadSeq !== undefined);
     expect(threads).toEqual(
@@ -228,7 +235,7 @@ export class ThreadPlayer {
     const { term, cursor } = this.expected(who).find((follow) => follow.threadSeq === threadSeq) ?? {
       ...{ term: 0, cursor: asked },
     };
-    const [truth] = await recount(this.engines.database, [{ channelId, userId, cursor, threadSeq }]);
+    const [truth] = await recount(this.database, [{ channelId, userId, cursor, threadSeq }]);
     expect(count).toEqual({ channelId, threadSeq, term, cursor, ...truth!, lastReadAt: count.lastReadAt });
   }
 
@@ -251,21 +258,5 @@ export class ThreadPlayer {
 
   private ask<Body>(who: number, method: string, path: string, body?: object) {
     return this.crowd.call<Body>('read-status-service', this.crowd.jwts[who]!, method, path, body);
-  }
-
-  /** As a gateway passes on what a socket says. */
-  private async report(userId: string, reports: object[]): Promise<Count[]> {
-    const { redis, keys } = this.engines;
-    const gatewayId = randomUUID();
-    const subscriber = redis.duplicate();
-    await subscriber.subscribe(keys.replyTopic(gatewayId));
-    const answered = new Promise<{ counts: Count[] }>((resolve) =>
-      subscriber.on('message', (_topic, message: string) =>
-        resolve(JSON.parse(message) as { counts: Count[] }),
-      ),
-    );
-    const request = { kind: 'read', gatewayId, id: '1', userId, reports };
-    await redis.xadd(keys.reports, '*', 'request', JSON.stringify(request));
-    return (await answered.finally(() => subscriber.disconnect())).counts;
   }
 }
