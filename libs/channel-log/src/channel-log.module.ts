@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { Database, UsersStore } from '@tidemark/database';
-import { Keys, RedisConnection } from '@tidemark/redis';
+import { Keys, RedisConnection, RedisMemory } from '@tidemark/redis';
 import {
   CONFIG,
   Drain,
@@ -8,6 +8,7 @@ import {
   IdentityStore,
   keptUnder,
   LOG,
+  Metrics,
   type Config,
   type Log,
 } from '@tidemark/runtime';
@@ -63,17 +64,43 @@ import { Reconciler } from './reconcile/reconciler.js';
       },
     },
     {
+      provide: RedisMemory,
+      inject: [CONFIG, Metrics, RedisConnection],
+      useFactory: (config: Config, metrics: Metrics, redis: RedisConnection) => {
+        const refused = metrics.counter(
+          'redis_full_refusals_total',
+          'What was not stored because Redis is full, by what it was for.',
+          ['use'],
+        );
+        const memory = new RedisMemory(redis, config.redisSoftLimitPercent / 100, (use) =>
+          refused.inc({ use }),
+        );
+        metrics.gauge(
+          'redis_memory_ratio',
+          'Of maxmemory, what is used; of the fullest primary.',
+          [],
+          async (gauge) => {
+            const used = redis.available ? await memory.used().catch(() => null) : null;
+            if (used === null) gauge.reset();
+            else gauge.set(used);
+          },
+        );
+        return memory;
+      },
+    },
+    {
       provide: ChannelLog,
-      inject: [CONFIG, Database, RedisConnection, Keys, CacheEpochs],
+      inject: [CONFIG, Database, RedisConnection, RedisMemory, Keys, CacheEpochs],
       useFactory: (
         config: Config,
         database: Database,
         redis: RedisConnection,
+        memory: RedisMemory,
         keys: Keys,
         epochs: CacheEpochs,
       ) =>
         new ChannelLog({
-          ...{ database, redis, keys, epochs },
+          ...{ database, redis, memory, keys, epochs },
           countsByMember: keptUnder[config.readStatusStrategy].counters,
           flushed: keptUnder[config.readStatusStrategy].stored === 'by-flush',
           deliveryPattern: config.deliveryPattern,
@@ -91,7 +118,7 @@ import { Reconciler } from './reconcile/reconciler.js';
   ],
   exports: [
     ...[Database, UsersStore, IdentityStore, Keys, LogStore, CacheEpochs, RedisConnection, ChannelLog],
-    Reconciler,
+    ...[RedisMemory, Reconciler],
   ],
 })
 export class ChannelLogModule {}

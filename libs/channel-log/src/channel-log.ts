@@ -12,6 +12,7 @@ import {
   NoEpochError,
   type RedisClient,
   type RedisConnection,
+  type RedisMemory,
 } from '@tidemark/redis';
 import type { Config } from '@tidemark/runtime';
 import type { CacheEpochs } from './cache-epochs.js';
@@ -42,6 +43,8 @@ export interface ChannelLogOptions {
   countsByMember: boolean;
   /** Whether a flush brings those counters to PostgreSQL; left out: yes. */
   flushed?: boolean;
+  /** Left out: nothing is limited. */
+  memory?: RedisMemory;
   /** Left out: full-payload. */
   deliveryPattern?: Config['deliveryPattern'];
 }
@@ -58,8 +61,8 @@ export class NoSuchChannelError extends Error {
  * all come through here. Redis knows of each channel how far its log is applied; rows are applied in order,
  * each once, and published in the same step.
  *
- * Everything throws RedisUnavailableError or a connection error while Redis is away. Nothing is lost by that:
- * the log is in PostgreSQL, and the relay walks it.
+ * Everything throws RedisUnavailableError or a connection error while Redis is away, and what would store anything a
+ * RedisFullError while Redis is full. Nothing is lost by that: the log is in PostgreSQL, and the relay walks it.
  */
 export class ChannelLog {
   readonly store: LogStore;
@@ -77,6 +80,7 @@ export class ChannelLog {
   async apply(channelId: string, entries: readonly LogEntry[]): Promise<void> {
     const last = entries.at(-1);
     if (!last) return;
+    await this.options.memory?.ensureRoom('channels');
     // Members first: whoever hears of a join or of their own send must find their cursor as it left it.
     await this.settleMembers(entries.map(({ row }) => row));
     for (let from = 0; from < entries.length; from += applyRowsMax) {
@@ -233,6 +237,7 @@ export class ChannelLog {
 
   private async loadNow(channelId: string): Promise<number> {
     const { redis, keys, epochs, countsByMember } = this.options;
+    await this.options.memory?.ensureRoom('channels');
     const shardName = keys.channelShardName(channelId);
     for (let attempt = 1; attempt <= loadAttemptsMax; attempt++) {
       const epoch = await redis.client.get(keys.epoch(shardName));

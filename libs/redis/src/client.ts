@@ -57,6 +57,12 @@ export function connectBlocking(address: RedisAddress, onError: (error: Error) =
   return connectRedis(address, onError, { commandTimeout: undefined });
 }
 
+/** Each server that holds keys of its own. */
+export function primariesOf(client: RedisClient): Redis[] {
+  // Not by the class: a client may be of another copy of ioredis, as BullMQ's are.
+  return client.isCluster ? (client as Cluster).nodes('master') : [client as Redis];
+}
+
 /** Connection errors, timeouts and what a Redis says while it starts or is full: all of them pass. */
 export function isRedisUnavailable(error: unknown): boolean {
   if (error instanceof RedisUnavailableError) return true;

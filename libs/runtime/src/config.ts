@@ -101,6 +101,7 @@ const environment = z
     RECENT_WINDOW_MS: whole(1_000, 0, 60_000),
     FLUSH_INTERVAL_MS: whole(5_000, 50, 60_000),
     FLUSH_BATCH_SIZE_MAX: whole(5_000, 1, 50_000),
+    REDIS_SOFT_LIMIT_PERCENT: whole(80, 0, 99),
     SHARDS: whole(16, 1, 1_024),
     LOG_RETENTION_DAYS: whole(30, 1, 3_650),
     USER_REQUESTS_PER_S: whole(0, 0, 100_000),
@@ -157,6 +158,8 @@ export interface Config {
   recentWindowMs: number;
   flushIntervalMs: number;
   flushBatchSizeMax: number;
+  /** Of maxmemory; from there on no reads of members are taken. 0 is no limit of ours. */
+  redisSoftLimitPercent: number;
   shards: number;
   logRetentionDays: number;
   /** HTTP requests of one user to this instance; 0 is no limit. */
@@ -202,6 +205,7 @@ export function loadConfig(service: ServiceName, env: Environment = process.env)
     recentWindowMs: vars.RECENT_WINDOW_MS,
     flushIntervalMs: vars.FLUSH_INTERVAL_MS,
     flushBatchSizeMax: vars.FLUSH_BATCH_SIZE_MAX,
+    redisSoftLimitPercent: vars.REDIS_SOFT_LIMIT_PERCENT,
     shards: vars.SHARDS,
     logRetentionDays: vars.LOG_RETENTION_DAYS,
     userRequestsPerS: vars.USER_REQUESTS_PER_S,

@@ -1,13 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { ChannelLog, LogStore } from '@tidemark/channel-log';
+import { ChannelLog, LogStore, MemberLoads } from '@tidemark/channel-log';
 import {
   groupByShard,
-  installCursors,
   Keys,
   mergeCursors,
   readCursors,
   RedisConnection,
+  RedisMemory,
   type CursorEntry,
   type HeldCursor,
   type MergedCursor,
@@ -21,9 +20,6 @@ const loadAttemptsMax = 8;
 const copyS = 30;
 /** Entries a script call: a millisecond or two of Redis. */
 const takenOverMax = 500;
-/** How long a load may take before its nonce is forgotten and it starts over. */
-const loadingS = 30;
-const usersPerLoadMax = 200;
 
 export interface UserCursors {
   userId: string;
@@ -38,15 +34,19 @@ export interface UserCursors {
 @Injectable()
 export class CursorCache {
   private readonly stored;
+  private readonly loads: MemberLoads;
 
   constructor(
     @Inject(CONFIG) config: Config,
-    @Inject(RedisConnection) private readonly redis: RedisConnection,
+    @Inject(RedisConnection) redis: RedisConnection,
+    @Inject(RedisMemory) memory: RedisMemory,
     @Inject(Keys) private readonly keys: Keys,
     @Inject(ChannelLog) private readonly log: ChannelLog,
     @Inject(LogStore) private readonly store: LogStore,
   ) {
     this.stored = keptUnder[config.readStatusStrategy].stored;
+    const ttlS = this.stored === 'first' ? copyS : undefined;
+    this.loads = new MemberLoads({ redis, keys, store, memory, ttlS });
   }
 
   /** The cursors of each user in the channels asked for, or in all of theirs. Memberships that ended are left out. */
@@ -57,7 +57,10 @@ export class CursorCache {
     let missing = questions.map((question, at) => ({ ...question, at }));
     for (let attempt = 1; missing.length > 0; attempt++) {
       if (attempt > loadAttemptsMax) throw overtaken();
-      if (attempt > 1) await this.load(missing.map(({ userId }) => userId));
+      if (attempt > 1) {
+        const absentees = missing.map(({ userId }) => userId);
+        await this.loads.load(absentees, 'members');
+      }
       const absent: typeof missing = [];
       const byShard = groupByShard(missing, ({ userId }) => this.keys.userShardName(userId));
       await Promise.all(
@@ -95,7 +98,11 @@ export class CursorCache {
           });
         }),
       );
-      await this.load(again.filter(({ at }) => merged[at]?.outcome === 'absent').map(({ userId }) => userId));
+      const absentees = again.filter(({ at }) => merged[at]?.outcome === 'absent');
+      await this.loads.load(
+        absentees.map(({ userId }) => userId),
+        'members',
+      );
       await this.follow(again.filter(({ at }) => merged[at]?.outcome === 'newer-term'));
       // A term that PostgreSQL does not know either was never given: nothing changes for it.
       left = again.filter(({ at }) => merged[at]?.outcome === 'absent' || attempt < 3);
@@ -135,52 +142,6 @@ export class CursorCache {
         },
       ]);
     }
-  }
-
-  /** Loads users from PostgreSQL. One that was overtaken by a change is left for the next attempt. */
-  private async load(userIds: readonly string[]): Promise<void> {
-    const wanted = [...new Set(userIds)];
-    for (let from = 0; from < wanted.length; from += usersPerLoadMax) {
-      await this.loadBatch(wanted.slice(from, from + usersPerLoadMax));
-    }
-  }
-
-  private async loadBatch(userIds: readonly string[]): Promise<void> {
-    const fresh = randomUUID();
-    const nonces = new Map<string, string>();
-    const epochs = new Map<string, string>();
-    // Epoch and nonce first, then PostgreSQL: what changes after this removes the nonce.
-    await Promise.all(
-      [...new Set(userIds.map((userId) => this.keys.userShardName(userId)))].map(async (shardName) => {
-        const epoch = await this.redis.client.get(this.keys.epoch(shardName));
-        if (epoch !== null) epochs.set(shardName, epoch);
-      }),
-    );
-    // Who finds another replica's nonce loads under the same one: taking it away would overtake that load.
-    await Promise.all(
-      userIds.map(async (userId) => {
-        const held = await this.redis.client.set(
-          this.keys.loading(userId),
-          fresh,
-          'EX',
-          loadingS,
-          'NX',
-          'GET',
-        );
-        nonces.set(userId, held ?? fresh);
-      }),
-    );
-    const memberships = await this.store.membershipsOf(userIds);
-    await Promise.all(
-      userIds.map((userId) =>
-        installCursors(this.redis.client, this.keys, {
-          ...{ userId, nonce: nonces.get(userId) ?? fresh },
-          epoch: epochs.get(this.keys.userShardName(userId)) ?? '',
-          cursors: memberships.get(userId) ?? [],
-          ...(this.stored === 'first' && { ttlS: copyS }),
-        }),
-      ),
-    );
   }
 }
 

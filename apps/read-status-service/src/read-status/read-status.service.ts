@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog, type Consistency } from '@tidemark/channel-log';
 import type { Count, Unread } from '@tidemark/contracts';
-import { Keys, RedisConnection, type MergedCursor } from '@tidemark/redis';
+import { Keys, RedisConnection, RedisMemory, type MergedCursor } from '@tidemark/redis';
 import { LOG, ProblemError, type Log } from '@tidemark/runtime';
 import { chunks, type ExactCount } from '../counts/unread-counter.js';
 import { CursorCache } from '../cursors/cursor-cache.js';
@@ -37,6 +37,7 @@ export class ReadStatusService {
     @Inject(ReadStatusStore) private readonly store: ReadStatusStore,
     @Inject(ChannelLog) private readonly log: ChannelLog,
     @Inject(RedisConnection) private readonly redis: RedisConnection,
+    @Inject(RedisMemory) private readonly memory: RedisMemory,
     @Inject(Keys) private readonly keys: Keys,
     @Inject(LOG) private readonly appLog: Log,
   ) {}
@@ -66,6 +67,8 @@ export class ReadStatusService {
 
   private async advanceChannels(reports: readonly Report[]): Promise<Reported[]> {
     if (reports.length === 0) return [];
+    // Before anything is committed: who is refused may be sure that nothing has changed.
+    await this.memory.ensureRoom('members');
     const heads = await this.headsFor(reports);
     const reads = clamped(reports, heads);
     const standings = new Array<Standing | null>(reports.length).fill(null);
@@ -94,6 +97,7 @@ export class ReadStatusService {
   }
 
   private async noteDelivered(reports: readonly Report[]): Promise<MergedCursor[]> {
+    await this.memory.ensureRoom('members');
     const known = clamped(reports, await this.headsFor(reports));
     return this.cursors.merge(
       known.map(({ userId, channelId, cursor }) => ({
@@ -104,6 +108,7 @@ export class ReadStatusService {
 
   /** Unread from `fromSeq` on. Committed before it is answered. */
   async markUnread(userId: string, channelId: string, fromSeq: number): Promise<Count> {
+    await this.memory.ensureRoom('members');
     const [count] = await this.answer([await this.strategy.markUnread({ userId, channelId }, fromSeq)]);
     return count ?? Promise.reject(await this.refusal({ userId, channelId }));
   }

@@ -249,6 +249,14 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
         expect((await unread(grace)).items).toMatchObject([{ cursor: 5, unread: back.unread }]);
       });
 
+      it('keeps its copies of cursors for 30 s at the most, should nobody live to invalidate one', async () => {
+        const { grace } = await community(1);
+        await unread(grace);
+        const ttlMs = await redis.client.pttl(keys.cursors(grace.id));
+        expect(ttlMs).toBeGreaterThan(0);
+        expect(ttlMs).toBeLessThanOrEqual(30_000);
+      });
+
       it('counts a run once, though it comes twice, and from the middle of it where a counter is that far', async () => {
         const { ada, grace, linus, channelId } = await community(0);
         const strategies = service.replicas.map(({ app }) => app.get<CountingStrategy>(ReadStatusStrategy));

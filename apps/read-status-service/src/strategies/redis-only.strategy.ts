@@ -1,6 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog } from '@tidemark/channel-log';
-import { groupByShard, incrementCounters, incrementMembersMax, Keys, setCounters } from '@tidemark/redis';
+import {
+  groupByShard,
+  incrementCounters,
+  incrementMembersMax,
+  Keys,
+  RedisMemory,
+  setCounters,
+} from '@tidemark/redis';
 import { chunks, UnreadCounter, type ExactCount } from '../counts/unread-counter.js';
 import { CursorCache } from '../cursors/cursor-cache.js';
 import { CursorMoves } from '../cursors/cursor-moves.js';
@@ -34,6 +41,7 @@ export class RedisOnlyStrategy extends CountingStrategy {
     @Inject(UnreadCounter) private readonly counter: UnreadCounter,
     @Inject(ChannelLog) private readonly log: ChannelLog,
     @Inject(Keys) private readonly keys: Keys,
+    @Inject(RedisMemory) private readonly memory: RedisMemory,
   ) {
     super();
   }
@@ -65,6 +73,8 @@ export class RedisOnlyStrategy extends CountingStrategy {
   }
 
   async countRun({ channelId, afterSeq, facts }: Run, userIds: readonly string[]) {
+    // The run stays in its stream, and counts are derived meanwhile.
+    await this.memory.ensureRoom('members');
     const factsJson = JSON.stringify(facts);
     const missed: string[] = [];
     let increments = 0;
@@ -88,6 +98,7 @@ export class RedisOnlyStrategy extends CountingStrategy {
 
   /** Also loads who was not loaded. A cursor that moves meanwhile is counted at its new place. */
   async recount(channelId: string, userIds: readonly string[]): Promise<void> {
+    if (userIds.length > 0) await this.memory.ensureRoom('members');
     for (const chunk of chunks(userIds, recountMembersMax)) {
       let open = chunk;
       for (let attempt = 1; open.length > 0 && attempt <= recountsMax; attempt++) {

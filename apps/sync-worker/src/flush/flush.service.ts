@@ -7,6 +7,7 @@ import {
   NoEpochError,
   readDirty,
   RedisConnection,
+  RedisMemory,
   settleDirty,
   type CursorEntry,
   type DirtyCursor,
@@ -34,6 +35,7 @@ export class FlushService {
     @Inject(LOG) private readonly appLog: Log,
     @Inject(FlushMetrics) private readonly metrics: FlushMetrics,
     @Inject(RedisConnection) private readonly redis: RedisConnection,
+    @Inject(RedisMemory) private readonly memory: RedisMemory,
     @Inject(Keys) private readonly keys: Keys,
     @Inject(CacheEpochs) private readonly epochs: CacheEpochs,
     @Inject(FlushStore) private readonly store: FlushStore,
@@ -103,6 +105,8 @@ export class FlushService {
   private async askToCount(dirty: readonly DirtyCursor[]): Promise<Set<DirtyCursor>> {
     const keepsCounters = this.config.readStatusStrategy === 'write-behind';
     const uncounted = dirty.filter(({ term, through }) => keepsCounters && term > 0 && through < 0);
+    // Nothing is counted while there is no room, and each flush would ask again. They stay dirty, and ask later.
+    if (uncounted.length === 0 || !(await this.memory.hasRoom('members'))) return new Set(uncounted);
     const byChannel = groupByShard(uncounted, ({ channelId }) => channelId);
     await Promise.all(
       [...byChannel].map(([channelId, members]) =>

@@ -1,4 +1,4 @@
-import { connectRedis, type RedisClient } from '@tidemark/redis';
+import { connectRedis, primariesOf, type RedisClient } from '@tidemark/redis';
 import type { Config, RedisAddress } from '@tidemark/runtime';
 
 /** How long a start waits for a Redis that does not answer. It is looked at again when it does. */
@@ -45,11 +45,8 @@ export async function exitIfEvicting(
 }
 
 async function policiesOf(client: RedisClient): Promise<string[]> {
-  const nodes = client.isCluster
-    ? (client as Extract<RedisClient, { nodes: unknown }>).nodes('master')
-    : [client];
   // INFO rather than CONFIG GET: a hosted Redis forbids the latter.
-  const infos = await Promise.all(nodes.map((node) => node.info('memory')));
+  const infos = await Promise.all(primariesOf(client).map((primary) => primary.info('memory')));
   return infos.flatMap((info) => /maxmemory_policy:([\w-]+)/.exec(info)?.[1] ?? []);
 }
 

@@ -7,6 +7,7 @@ import {
   mergeCursors,
   readCursors,
   RedisConnection,
+  RedisMemory,
   type CursorEntry,
   type HeldCursor,
 } from '@tidemark/redis';
@@ -38,6 +39,7 @@ export class WorkerParts {
   redis: RedisConnection;
   epochs: CacheEpochs;
   channelLog: ChannelLog;
+  memory: RedisMemory;
 
   constructor(
     private readonly testDatabase: TestDatabase,
@@ -47,6 +49,7 @@ export class WorkerParts {
       this.database = await testDatabase.open();
       this.epochs = new CacheEpochs(this.keys, new LogStore(this.database));
       this.redis = await this.connect();
+      this.memory = new RedisMemory(this.redis, 0.8);
       const { database, redis, keys, epochs } = this;
       this.channelLog = new ChannelLog({ database, redis, keys, epochs, countsByMember: false });
     });
@@ -58,7 +61,9 @@ export class WorkerParts {
   flushService(config: Partial<FlushConfig> = {}, store = new FlushStore(this.database)): FlushService {
     const all: FlushConfig = { flushBatchSizeMax: 5_000, readStatusStrategy: 'watermark', ...config };
     const metrics = new FlushMetrics(new Metrics('sync-worker'), this.redis, this.keys);
-    return new FlushService(all, this.log, metrics, this.redis, this.keys, this.epochs, store);
+    return new FlushService(
+      ...([all, this.log, metrics, this.redis, this.memory, this.keys, this.epochs, store] as const),
+    );
   }
 
   relayService(store = new RelayStore(this.database), redis = this.redis): RelayService {
