@@ -15,6 +15,10 @@ import { DriftSamplingProcessor } from './reconcile/drift-sampling.processor.js'
 import { DriftSampling } from './reconcile/drift-sampling.service.js';
 import { RelayService } from './relay/relay.service.js';
 import { RelayStore } from './relay/relay.store.js';
+import { Eviction } from './residency/eviction.service.js';
+import { ResidencyProcessor } from './residency/residency.processor.js';
+import { Restore } from './residency/restore.service.js';
+import { RestoreStore } from './residency/restore.store.js';
 import { Schedules } from './schedules.js';
 import { WorkerDrain } from './worker-drain.js';
 
@@ -43,6 +47,10 @@ import { WorkerDrain } from './worker-drain.js';
     PruningProcessor,
     DriftSampling,
     DriftSamplingProcessor,
+    Eviction,
+    RestoreStore,
+    Restore,
+    ResidencyProcessor,
     Schedules,
     WorkerDrain,
   ],

@@ -2,15 +2,17 @@ import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common'
 import { Keys } from '@tidemark/redis';
 import { CONFIG, Drain, isTemporary, LOG, type Config, type Log } from '@tidemark/runtime';
 import { QueueConnections } from './queues/queue-connections.js';
-import { KEEP_JOBS, Queues } from './queues/queues.js';
+import { KEEP_JOBS, Queues, RESTORE_INTERVAL_MS } from './queues/queues.js';
 
 const WATCHDOG_MS_MIN = 2_000;
 const PRUNING_INTERVAL_MS = 3_600_000;
 const SAMPLING_INTERVAL_MS = 60_000;
+/** A pass over a million keys is two thousand short steps, one after the other. */
+const EVICTION_INTERVAL_MS = 60_000;
 
 /**
- * What runs again and again: one flush per user shard, the pruning of the log, and the audit of a sample. BullMQ
- * keeps schedulers in Redis, so one that was emptied has forgotten them. They are written at each connect, and by a watchdog, since
+ * What runs again and again: one flush per user shard, the pruning of the log, the audit of a sample, the eviction of
+ * what is idle, and the look for what Redis has lost. BullMQ keeps schedulers in Redis, so one that was emptied has forgotten them. They are written at each connect, and by a watchdog, since
  * FLUSHALL breaks no connection. Writing one that is there changes nothing.
  */
 @Injectable()
@@ -66,6 +68,16 @@ export class Schedules implements OnApplicationBootstrap {
       'sample',
       { every: SAMPLING_INTERVAL_MS },
       { name: 'sample', opts: KEEP_JOBS },
+    );
+    await this.queues.residency.upsertJobScheduler(
+      'evict',
+      { every: EVICTION_INTERVAL_MS },
+      { name: 'evict', opts: KEEP_JOBS },
+    );
+    await this.queues.residency.upsertJobScheduler(
+      'restore',
+      { every: RESTORE_INTERVAL_MS },
+      { name: 'restore', opts: KEEP_JOBS },
     );
   }
 }

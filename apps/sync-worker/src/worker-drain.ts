@@ -8,6 +8,8 @@ import { PruningProcessor } from './pruning/pruning.processor.js';
 import { QueueConnections } from './queues/queue-connections.js';
 import { DriftSamplingProcessor } from './reconcile/drift-sampling.processor.js';
 import { RelayService } from './relay/relay.service.js';
+import { ResidencyProcessor } from './residency/residency.processor.js';
+import { Restore } from './residency/restore.service.js';
 
 /**
  * The worker's way out: no new jobs, those under way are finished, then one last flush of everything, since the
@@ -22,6 +24,8 @@ export class WorkerDrain {
     @Inject(FlushProcessor) private readonly flushJobs: FlushProcessor,
     @Inject(PruningProcessor) private readonly pruningJobs: PruningProcessor,
     @Inject(DriftSamplingProcessor) private readonly samplingJobs: DriftSamplingProcessor,
+    @Inject(ResidencyProcessor) private readonly residencyJobs: ResidencyProcessor,
+    @Inject(Restore) private readonly restore: Restore,
     @Inject(RelayService) private readonly relay: RelayService,
     @Inject(FlushService) private readonly flush: FlushService,
   ) {
@@ -30,10 +34,11 @@ export class WorkerDrain {
 
   private async stop(): Promise<void> {
     const { drainMs } = this.config;
+    this.restore.stop();
     const flushUntil = Date.now() + drainMs * 0.8;
     await Promise.all([
       this.relay.stop(),
-      ...[this.flushJobs, this.pruningJobs, this.samplingJobs].map(({ worker }) =>
+      ...[this.flushJobs, this.pruningJobs, this.samplingJobs, this.residencyJobs].map(({ worker }) =>
         this.close(worker, drainMs * 0.4),
       ),
     ]);

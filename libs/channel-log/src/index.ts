@@ -14,7 +14,7 @@ export {
   rowToLog,
   rowToMessage,
 } from './log.store.js';
-export { MemberLoads } from './member-loads.js';
+export { MemberLoads, usersPerLoadMax } from './member-loads.js';
 export { ChannelLogModule } from './channel-log.module.js';
 export { showDrift, type Drift } from './reconcile/drift.js';
 export { Reconciler, type Reconciliation } from './reconcile/reconciler.js';

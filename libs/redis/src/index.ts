@@ -15,6 +15,7 @@ export { applyEvents, type ApplyOutcome, type EventFact } from './scripts/apply-
 export { beginEpoch } from './scripts/begin-epoch.js';
 export { beatOnline, beatUsersMax, readOnline } from './scripts/beat-online.js';
 export { countUnread, type CountAnswer, type CountQuestion } from './scripts/count-unread.js';
+export { evictChannel, evictMembers } from './scripts/evict.js';
 export { forgetCounters, forgetMembersMax } from './scripts/forget-counters.js';
 export { incrementCounters, incrementMembersMax } from './scripts/increment-counters.js';
 export { installChannel, type ChannelState } from './scripts/install-channel.js';

@@ -41,7 +41,7 @@ export class Keys {
   channelShardName = (channelId: string): string => `c${this.channelShard(channelId)}`;
   userShardName = (userId: string): string => `u${this.userShard(userId)}`;
 
-  /** hash: epoch, log, applied, ordinal, floor, pruned; known alone where the rest is not loaded. */
+  /** hash: epoch, log, applied, ordinal, floor, pruned; not loaded: known alone; evicted: epoch, log, known, was. */
   channel = (channelId: string): string => `{${this.channelShardName(channelId)}}:channel:${channelId}`;
   /** zset, all scores 0: what counts are derived from, above the floor. `apply-events.lua` says how. */
   marks = (channelId: string): string => `{${this.channelShardName(channelId)}}:marks:${channelId}`;
@@ -51,6 +51,9 @@ export class Keys {
   stream = (channelShardName: string): string => `{${channelShardName}}:stream`;
   /** string: which read-status-service counts from the stream at the moment. */
   streamLease = (channelShardName: string): string => `{${channelShardName}}:stream-lease`;
+
+  /** hash: under which cache epochs members are brought back ahead of being asked for, and up to whom that is done. */
+  readonly restored = '{u0}:restored';
 
   /** string: the strategy and the cache epochs under which every counter that PostgreSQL lacks was counted. */
   readonly countedUnder = '{c0}:counted-under';
@@ -69,6 +72,14 @@ export class Keys {
 
   /** stream: read reports on their way from the gateways to read-status-service. */
   readonly reports = 'reports';
+
+  /** Whose state a key holds, of those kinds that can be loaded again; null for all others. */
+  ownerOf(key: string): { what: 'user' | 'channel'; id: string } | null {
+    const [, userId, channelId] =
+      /^\{[cu]\d+\}:(?:(?:cursors|counters):(\d+)|channel:(\d+))$/.exec(key) ?? [];
+    if (userId !== undefined) return { what: 'user', id: userId };
+    return channelId === undefined ? null : { what: 'channel', id: channelId };
+  }
 
   /** topic: a channel's events, as they are applied, and who is writing in it. */
   eventsTopic = (channelId: string): string => `events:${channelId}`;

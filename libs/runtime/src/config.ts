@@ -102,6 +102,7 @@ const environment = z
     FLUSH_INTERVAL_MS: whole(5_000, 50, 60_000),
     FLUSH_BATCH_SIZE_MAX: whole(5_000, 1, 50_000),
     REDIS_SOFT_LIMIT_PERCENT: whole(80, 0, 99),
+    IDLE_EVICTION_S: whole(3_600, 1, 31_536_000),
     SHARDS: whole(16, 1, 1_024),
     LOG_RETENTION_DAYS: whole(30, 1, 3_650),
     USER_REQUESTS_PER_S: whole(0, 0, 100_000),
@@ -160,6 +161,8 @@ export interface Config {
   flushBatchSizeMax: number;
   /** Of maxmemory; from there on no reads of members are taken. 0 is no limit of ours. */
   redisSoftLimitPercent: number;
+  /** What nobody touched for so long leaves Redis, once it is in PostgreSQL. */
+  idleEvictionS: number;
   shards: number;
   logRetentionDays: number;
   /** HTTP requests of one user to this instance; 0 is no limit. */
@@ -206,6 +209,7 @@ export function loadConfig(service: ServiceName, env: Environment = process.env)
     flushIntervalMs: vars.FLUSH_INTERVAL_MS,
     flushBatchSizeMax: vars.FLUSH_BATCH_SIZE_MAX,
     redisSoftLimitPercent: vars.REDIS_SOFT_LIMIT_PERCENT,
+    idleEvictionS: vars.IDLE_EVICTION_S,
     shards: vars.SHARDS,
     logRetentionDays: vars.LOG_RETENTION_DAYS,
     userRequestsPerS: vars.USER_REQUESTS_PER_S,

@@ -2,7 +2,16 @@ import { Module } from '@nestjs/common';
 import { CONFIG, Drain, Health, LOG, Metrics, type Config, type Log } from '@tidemark/runtime';
 import { Queue } from 'bullmq';
 import { QueueConnections } from './queue-connections.js';
-import { FLUSH_QUEUE, PRUNING_QUEUE, QUEUE_PREFIX, Queues, SAMPLING_QUEUE, type FlushJob } from './queues.js';
+import {
+  FLUSH_QUEUE,
+  PRUNING_QUEUE,
+  QUEUE_PREFIX,
+  Queues,
+  RESIDENCY_QUEUE,
+  SAMPLING_QUEUE,
+  type FlushJob,
+  type ResidencyJob,
+} from './queues.js';
 
 @Module({
   providers: [
@@ -31,6 +40,7 @@ import { FLUSH_QUEUE, PRUNING_QUEUE, QUEUE_PREFIX, Queues, SAMPLING_QUEUE, type 
           flush: new Queue<FlushJob>(FLUSH_QUEUE, options),
           pruning: new Queue(PRUNING_QUEUE, options),
           sampling: new Queue(SAMPLING_QUEUE, options),
+          residency: new Queue<unknown, unknown, ResidencyJob>(RESIDENCY_QUEUE, options),
         };
         for (const queue of Object.values(queues)) {
           queue.on('error', (err) => log.debug({ err, queue: queue.name }, 'queue'));

@@ -10,6 +10,12 @@ export const PRUNING_QUEUE = 'pruning';
 /** Audits of a few members. */
 export const SAMPLING_QUEUE = 'sampling';
 
+/** What is in Redis: `evict` and `restore`. */
+export const RESIDENCY_QUEUE = 'residency';
+export type ResidencyJob = 'evict' | 'restore';
+/** Between two looks for a loss; and how long one run takes at the most. */
+export const RESTORE_INTERVAL_MS = 5_000;
+
 /** Nest's name of what all workers have in common. */
 export const WORKERS = 'workers';
 
@@ -22,6 +28,7 @@ export abstract class Queues {
   abstract readonly flush: Queue<FlushJob>;
   abstract readonly pruning: Queue;
   abstract readonly sampling: Queue;
+  abstract readonly residency: Queue<unknown, unknown, ResidencyJob>;
 }
 
 /** Finished jobs are kept for ever unless told otherwise. Those that failed are few, and worth a look. */

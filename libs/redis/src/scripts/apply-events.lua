@@ -48,14 +48,14 @@ local first, last = facts[1].s, facts[#facts].s
 local state = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'applied', 'floor', 'known')
 local applied, floor, known = tonumber(state[3]), tonumber(state[4]), tonumber(state[5]) or 0
 
-if applied and (state[1] ~= epoch or state[2] ~= ARGV[2]) then
+if state[1] and (state[1] ~= epoch or state[2] ~= ARGV[2]) then
   redis.call('DEL', KEYS[2], KEYS[3])
   applied, known = nil, 0
 end
 if not applied then
   if first == 1 and known <= last then
     -- A channel that begins: nothing is below it that would have to be loaded.
-    redis.call('DEL', KEYS[3])
+    redis.call('DEL', KEYS[2], KEYS[3])
     redis.call('HSET', KEYS[2], 'epoch', epoch, 'log', ARGV[2], 'applied', 0, 'ordinal', 0, 'floor', 0, 'pruned', 0)
     applied, floor = 0, 0
   else

@@ -17,7 +17,7 @@
   ARGV[6]  pruned
   ARGV[7]  topic    to publish on
   ARGV[8]  channelId
-  ARGV[9]  stream   1 to say in the stream that members must be counted anew
+  ARGV[9]  stream   1 to say in the stream that members must be counted anew, where the load skips anything
   ARGV[10..] the marks
 
   Returns  { outcome, seq }
@@ -30,10 +30,10 @@ local epoch = redis.call('GET', KEYS[1])
 if epoch ~= ARGV[1] then return { 'no-epoch', 0 } end
 
 local head = tonumber(ARGV[3])
-local state = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'applied', 'known')
-local applied, known = tonumber(state[3]), tonumber(state[4]) or 0
-if applied and (state[1] ~= epoch or state[2] ~= ARGV[2]) then
-  applied, known = nil, 0
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'applied', 'known', 'was')
+local applied, known, was = tonumber(state[3]), tonumber(state[4]) or 0, tonumber(state[5])
+if state[1] and (state[1] ~= epoch or state[2] ~= ARGV[2]) then
+  applied, known, was = nil, 0, nil
 end
 if applied and applied >= math.max(head, known) then return { 'present', applied } end
 if known > head then return { 'behind', known } end
@@ -42,6 +42,7 @@ redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('HSET', KEYS[2], 'epoch', epoch, 'log', ARGV[2], 'applied', head, 'ordinal', ARGV[4],
   'floor', ARGV[5], 'pruned', ARGV[6])
 for i = 10, #ARGV do redis.call('ZADD', KEYS[3], 0, ARGV[i]) end
-if ARGV[9] == '1' then redis.call('XADD', KEYS[4], '*', 'channel', ARGV[8], 'recount', head) end
+-- Where nothing has happened since the channel was evicted, nobody's counter has missed anything.
+if ARGV[9] == '1' and was ~= head then redis.call('XADD', KEYS[4], '*', 'channel', ARGV[8], 'recount', head) end
 redis.call('PUBLISH', ARGV[7], '{"head":' .. ARGV[3] .. '}')
 return { 'installed', head }
