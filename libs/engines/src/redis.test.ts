@@ -1,4 +1,4 @@
-import { Cluster } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import { type RedisInstance, startRedis } from './redis.js';
 import { type RedisCluster, startRedisCluster } from './redis-cluster.js';
 
@@ -83,5 +83,40 @@ describe('a Redis Cluster of our own', () => {
     await cluster.nodes[1]?.kill();
     await cluster.nodes[1]?.restart();
     await cluster.ready();
+  });
+
+  it('moves a slot, with what is in it, to another primary', async () => {
+    const [here, there] = ['{moved}:1', '{moved}:2'];
+    const source = await cluster.primaryOf(here);
+    await source.withClient((client) => client.set(here, 'value'));
+    await cluster.migrate(here);
+    const target = await cluster.primaryOf(there);
+    expect(target).not.toBe(source);
+    expect(await target.withClient((client) => client.get(here))).toBe('value');
+  });
+});
+
+describe('a Redis Cluster with replicas', () => {
+  it('loses what the replica that takes over was not told', async () => {
+    const cluster = await startRedisCluster({ replicas: 1 });
+    try {
+      const primary = await cluster.primaryOf('kept');
+      await primary.withClient(async (client) => {
+        await client.set('kept', 'value');
+        await client.wait(1, 0);
+      });
+      const replica = await cluster.cutOff(primary);
+      await put(primary, '{kept}:lost');
+      await primary.kill();
+      await cluster.takenOver(replica);
+      const mget = (client: Redis) => client.mget('kept', '{kept}:lost');
+      expect(await replica.withClient(mget)).toEqual(['value', null]);
+      await primary.restart();
+      await cluster.ready();
+      await cluster.handOver(replica);
+      expect(await cluster.primaryOf('kept')).toBe(primary);
+    } finally {
+      await cluster.remove();
+    }
   });
 });

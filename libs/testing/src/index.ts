@@ -11,6 +11,7 @@ export {
 export { useDatabase, type TestDatabase } from './use-database.js';
 export { useReplicatedDatabase, type ReplicatedDatabase } from './use-replicated-database.js';
 export { useRedis, type TestRedis } from './use-redis.js';
+export { useRedisCluster } from './use-redis-cluster.js';
 export {
   checkAnswer,
   compareAtRest,

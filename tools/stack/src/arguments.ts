@@ -6,7 +6,7 @@ export const USAGE = `npm start -- [options]
   --instances message-api=2,realtime-gateway=3   processes of each service (1)
   --pg-replicas 1                                streaming standbys of PostgreSQL (0)
   --replica-lag 300ms                            how long a commit waits before a replica shows it (0)
-  --redis-cluster                                three Redis primaries instead of one Redis
+  --redis-cluster                                three Redis primaries, each with a replica, instead of one Redis
   --no-web                                       leaves the web app out
 DATABASE_URL, REPLICA_URLS and REDIS_URL are used where they are set, and services take all other settings from
 the environment.`;

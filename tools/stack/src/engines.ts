@@ -64,7 +64,11 @@ export async function bringUpEngines(
 
     let redisCluster: RedisCluster | null = null;
     if (options.redisCluster) {
-      redisCluster = await startRedisCluster({ ...kept, dataDir: dataDir && join(dataDir, 'redis-cluster') });
+      redisCluster = await startRedisCluster({
+        ...kept,
+        replicas: 1,
+        dataDir: dataDir && join(dataDir, 'redis-cluster'),
+      });
       started.push(stopOf(redisCluster));
     }
     const clusterUrls = redisCluster?.urls ?? options.redisClusterUrls;

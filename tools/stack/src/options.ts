@@ -8,7 +8,7 @@ export interface StackOptions {
   pgReplicas?: number;
   /** How long a commit waits before a replica shows it. */
   replicaLagMs?: number;
-  /** Three primaries instead of one Redis. Its content is new at every start; PostgreSQL fills it. */
+  /** Three primaries, each with a replica, instead of one Redis. Its content is new at every start; PostgreSQL fills it. */
   redisCluster?: boolean;
   /** Used as they are when given. */
   databaseUrl?: string;

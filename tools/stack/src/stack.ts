@@ -43,6 +43,11 @@ export class Stack {
     return this.redisUrls[0] as string;
   }
 
+  /** Of the one Redis, or of the nodes of a Cluster. */
+  get redisAddress(): { urls: string[]; cluster: boolean } {
+    return { urls: this.redisUrls, cluster: this.engines.isCluster };
+  }
+
   /** Signed here; no service is asked. Valid for a day unless it says otherwise. */
   token(user: string, claims: DevClaims = {}): string {
     return signToken(this.jwtSecret, user, claims);

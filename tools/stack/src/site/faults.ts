@@ -13,6 +13,7 @@ export async function cause(stack: Stack, fault: Fault): Promise<void> {
     await Promise.all(stack.services['realtime-gateway'].map((instance) => instance.kill()));
     return;
   }
-  const nodes = stack.redisCluster?.nodes ?? (stack.redis ? [stack.redis] : []);
+  // Replicas follow, and would refuse it.
+  const nodes = (await stack.redisCluster?.primaries()) ?? (stack.redis ? [stack.redis] : []);
   await Promise.all(nodes.map((node) => node.withClient((client) => client.flushall())));
 }
