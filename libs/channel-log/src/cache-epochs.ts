@@ -1,5 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { beginEpoch, type Keys, type RedisClient } from '@tidemark/redis';
+import {
+  beginEpoch,
+  lookAtEpoch,
+  primariesOf,
+  type Keys,
+  type RedisClient,
+  type SeenEpoch,
+} from '@tidemark/redis';
 import type { LogStore } from './log.store.js';
 
 /** For raising a fence, which waits for flushes under way. */
@@ -13,6 +20,8 @@ const LOCK_ASKED_MS = 10;
  * Three signs: a shard without an epoch (Redis is empty); another replication id than the epoch was begun on (a
  * replica of Redis took over, perhaps without the latest writes); another log epoch (PostgreSQL was restored, or
  * promoted without its tail: a cursor in that tail would hide the messages that are given its seqs anew).
+ *
+ * In a Cluster a shard may also have been moved to another node, which loses nothing: see `hasMoved`.
  */
 export class CacheEpochs {
   constructor(
@@ -20,64 +29,59 @@ export class CacheEpochs {
     private readonly store: LogStore,
   ) {}
 
-  /** Run before a connection's first command. */
+  /** Run before a connection's first command, and whenever a Cluster has changed. */
   async admit(redis: RedisClient): Promise<void> {
-    const replicationId = await replicationIdOf(redis);
-    await Promise.all(
-      this.keys.shardNames().map((shardName) =>
-        this.beginUnless(redis, shardName, replicationId, async () => {
-          const [epoch, heldOn] = await redis.mget(
-            this.keys.epoch(shardName),
-            this.keys.replicationId(shardName),
-          );
-          return Boolean(epoch) && heldOn === replicationId;
-        }),
-      ),
-    );
+    await this.beginUnless(redis, this.keys.shardNames(), async (shardName, seen) => {
+      if (seen.epoch === null) return false;
+      if (seen.heldOn === seen.replicationId) return true;
+      if (!(await hasMoved(redis, seen))) return false;
+      await redis.set(this.keys.replicationId(shardName), seen.replicationId);
+      return true;
+    });
   }
 
   /** Run before seqs of a log epoch are looked for that this process has not met before. */
   async follow(redis: RedisClient, logEpoch: string): Promise<void> {
-    const replicationId = await replicationIdOf(redis);
-    await Promise.all(
-      this.keys.shardNames().map((shardName) =>
-        this.beginUnless(redis, shardName, replicationId, async () => {
-          const epoch = await redis.get(this.keys.epoch(shardName));
-          return epoch?.endsWith(`@${logEpoch}`) ?? false;
-        }),
-      ),
+    await this.beginUnless(redis, this.keys.shardNames(), (_, { epoch }) =>
+      Promise.resolve(epoch?.endsWith(`@${logEpoch}`) ?? false),
     );
   }
 
   /** For a shard that was found without an epoch while in use. */
   async renew(redis: RedisClient, shardName: string): Promise<void> {
-    const replicationId = await replicationIdOf(redis);
-    await this.beginUnless(redis, shardName, replicationId, async () => {
-      return (await redis.exists(this.keys.epoch(shardName))) === 1;
-    });
+    await this.beginUnless(redis, [shardName], (_, { epoch }) => Promise.resolve(epoch !== null));
+  }
+
+  private async beginUnless(
+    redis: RedisClient,
+    shardNames: readonly string[],
+    isGood: (shardName: string, seen: SeenEpoch) => Promise<boolean>,
+  ): Promise<void> {
+    await Promise.all(shardNames.map((shardName) => this.beginOneUnless(redis, shardName, isGood)));
   }
 
   /**
    * Every process notices a loss, at the same moment. One of them begins the epoch: had a second one begun another,
    * what was acknowledged and counted under the first would be thrown away. The lock is in the Redis it is about.
    */
-  private async beginUnless(
+  private async beginOneUnless(
     redis: RedisClient,
     shardName: string,
-    replicationId: string,
-    hasBegun: () => Promise<boolean>,
+    isGood: (shardName: string, seen: SeenEpoch) => Promise<boolean>,
   ): Promise<void> {
     const lock = this.keys.epochLock(shardName);
-    while (!(await hasBegun())) {
+    const look = () => lookAtEpoch(redis, this.keys, shardName);
+    while (!(await isGood(shardName, await look()))) {
       if ((await redis.set(lock, '', 'PX', LOCK_MS, 'NX')) === null) {
         await delay(LOCK_ASKED_MS);
         continue;
       }
       try {
-        if (await hasBegun()) return;
+        const seen = await look();
+        if (await isGood(shardName, seen)) return;
         // The fence first: it waits for flushes under way, and refuses those that come later with older reads.
         const epoch = await this.store.raiseFence(shardName);
-        await beginEpoch(redis, this.keys, { shardName, epoch, replicationId });
+        await beginEpoch(redis, this.keys, { shardName, epoch, replicationId: seen.replicationId });
       } finally {
         await redis.del(lock);
       }
@@ -85,10 +89,14 @@ export class CacheEpochs {
   }
 }
 
-async function replicationIdOf(redis: RedisClient): Promise<string> {
-  // In a Cluster each shard may have another primary; the empty id then stands for all, and a failed-over
-  // primary is noticed by its missing epoch alone.
-  if (redis.isCluster) return '';
-  const info = await redis.info('replication');
-  return /master_replid:(\w+)/.exec(info)?.[1] ?? '';
+/**
+ * Whether a shard is on another node because its slot was moved there: the primary it was on is still one, and the
+ * one it is on has not taken that one's place. Where that cannot be told, it counts as a takeover. Whoever first finds
+ * a slot moved looks at once, so that a takeover of the new node is not mistaken for the move.
+ *
+ * @throws when a primary cannot be asked: the question is then open.
+ */
+async function hasMoved(redis: RedisClient, { heldOn, takenOverFrom }: SeenEpoch): Promise<boolean> {
+  if (heldOn === '' || takenOverFrom === heldOn) return false;
+  return (await primariesOf(redis)).includes(heldOn);
 }

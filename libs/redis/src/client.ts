@@ -69,7 +69,7 @@ export function isRedisUnavailable(error: unknown): boolean {
   const { message = '', code = '' } = error as { message?: string; code?: string };
   return (
     /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM)\b/.test(message) ||
-    /Stream isn't writeable|Connection is closed|Command timed out|max retries per request|ClusterAllFailed|Failed to refresh slots/i.test(
+    /Stream isn't writeable|Connection is closed|Command timed out|max retries per request|ClusterAllFailed|Failed to refresh slots|Too many Cluster redirections|Cluster isn't ready|Cluster is ended|None of startup nodes is available/i.test(
       message,
     ) ||
     ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN'].includes(code)

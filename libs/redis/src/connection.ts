@@ -6,10 +6,16 @@ const RETRY_MS = 200;
 /**
  * A connection that is used only once it has been looked at: a Redis that came back may be an empty one, or
  * one that lost its latest writes. `admit` finds out, before the first command after each connect.
+ *
+ * A Cluster is one connection to many nodes. One that is lost counts as the loss of all until somebody serves its
+ * slots again and has been looked at. A slot that is found elsewhere is looked at while commands go on: usually it was
+ * moved, or its primary handed over, and then nothing is lost.
  */
 export class RedisConnection {
   private admitted = false;
   private closed = false;
+  private unseen = false;
+  private looking: Promise<void> | null = null;
   private readonly redis: RedisClient;
   private readonly listeners: (() => void)[] = [];
 
@@ -21,8 +27,14 @@ export class RedisConnection {
     },
   ) {
     this.redis = connectRedis(address, hooks.onError);
-    this.redis.on('ready', () => void this.look());
+    this.redis.on('ready', () => this.look());
     this.redis.on('close', () => (this.admitted = false));
+    if (!address.cluster) return;
+    this.redis.on('-node', () => {
+      this.admitted = false;
+      this.look();
+    });
+    this.redis.on('refresh', () => this.look());
   }
 
   get available(): boolean {
@@ -52,13 +64,22 @@ export class RedisConnection {
     this.redis.disconnect();
   }
 
-  private async look(): Promise<void> {
-    while (!this.closed && this.redis.status === 'ready' && !this.admitted) {
+  private look(): void {
+    this.unseen = true;
+    this.looking ??= this.lookUntilSeen().finally(() => (this.looking = null));
+  }
+
+  /** One look at a time; what happens during one makes for another. */
+  private async lookUntilSeen(): Promise<void> {
+    while (!this.closed && this.unseen && this.redis.status === 'ready') {
+      this.unseen = false;
       try {
         await this.hooks.admit(this.redis);
-        this.admitted = this.redis.status === 'ready';
-        if (this.admitted) for (const listener of this.listeners) listener();
+        if (this.unseen || this.admitted || this.redis.status !== 'ready') continue;
+        this.admitted = true;
+        for (const listener of this.listeners) listener();
       } catch (error) {
+        this.unseen = true;
         this.hooks.onError(error as Error);
         await new Promise((resume) => setTimeout(resume, RETRY_MS));
       }

@@ -32,7 +32,7 @@ export class Keys {
 
   /** string: the shard's cache epoch, `<fence>@<log epoch>`. Absent after Redis lost everything. */
   epoch = (shardName: string): string => `{${shardName}}:epoch`;
-  /** string: master_replid of the Redis that the epoch was last seen on. */
+  /** string: master_replid of the Redis that the epoch was last seen on: of the node that holds the shard. */
   replicationId = (shardName: string): string => `{${shardName}}:replid`;
 
   /** string: somebody is just beginning an epoch; expires by itself. */

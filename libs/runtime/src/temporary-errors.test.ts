@@ -19,6 +19,15 @@ describe('isTemporary', () => {
     ['a slow Redis', new Error('Command timed out')],
     ['a loading Redis', new Error('LOADING Redis is loading the dataset in memory')],
     ['a full Redis', new Error("OOM command not allowed when used memory > 'maxmemory'.")],
+    [
+      'a slot that is half here and half there for long',
+      new Error('Too many Cluster redirections. Last error: ReplyError: TRYAGAIN Multiple keys request'),
+    ],
+    [
+      'a Cluster that is not connected',
+      new Error("Cluster isn't ready and enableOfflineQueue options is false"),
+    ],
+    ['a Cluster of which no node answers', new Error('None of startup nodes is available')],
     ['what an ORM wrapped', Object.assign(new Error('QueryFailedError'), { driverError: coded('57P01') })],
     ['a cause of a cause', new Error('a', { cause: new Error('b', { cause: coded('EPIPE') }) })],
   ])('knows %s', (_title, error) => {

@@ -66,6 +66,10 @@ const TEMPORARY_MESSAGES = new RegExp(
     'Reached the max retries per request limit',
     'Failed to refresh slots cache',
     'ClusterAllFailedError',
+    'Too many Cluster redirections',
+    "Cluster isn't ready",
+    'Cluster is ended',
+    'None of startup nodes is available',
     'All sentinels are unreachable',
     // Redis itself
     '^(LOADING|BUSY|READONLY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS|OOM|UNBLOCKED|MISCONF) ',
