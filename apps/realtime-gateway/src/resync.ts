@@ -30,7 +30,8 @@ export class Resync implements OnApplicationBootstrap {
     });
   }
 
-  private async run(): Promise<void> {
+  /** Also for who finds out otherwise that something was not heard. */
+  async run(): Promise<void> {
     const round = ++this.round;
     // A later round looks at everything anew, so an earlier one need not finish.
     while (round === this.round) {

@@ -3,11 +3,15 @@ import { Keys, RedisConnection } from '@tidemark/redis';
 import { LOG, type Log } from '@tidemark/runtime';
 import { Connections } from '../connections/connections.js';
 import { LogHistory } from '../history/log-history.js';
+import { Resync } from '../resync.js';
 import { Topics } from '../topics/topics.js';
 
 const askEveryMs = 1_000;
 
-/** A shard of Redis that began a new cache epoch may have forgotten reads: clients are asked to say them again. */
+/**
+ * A shard of Redis that began a new cache epoch may have forgotten reads: clients are asked to say them again. And what
+ * it was about to publish may have died with the node of a Cluster that held it, while our subscriptions never broke.
+ */
 @Injectable()
 export class LostReads implements OnApplicationBootstrap {
   private epochs: string | null = null;
@@ -19,6 +23,7 @@ export class LostReads implements OnApplicationBootstrap {
     private readonly redis: RedisConnection,
     private readonly connections: Connections,
     private readonly history: LogHistory,
+    private readonly resync: Resync,
     private readonly keys: Keys,
     @Inject(LOG) private readonly log: Log,
   ) {}
@@ -48,6 +53,7 @@ export class LostReads implements OnApplicationBootstrap {
       // is connected is sent away by this, and comes back knowing it.
       await this.history.current('now');
       for (const connection of this.connections.everyone()) connection.outbox.say('report-reads');
+      await this.resync.run();
     } catch (err) {
       this.log.debug({ err }, 'reads are asked for later');
       this.ask();
@@ -59,7 +65,7 @@ export class LostReads implements OnApplicationBootstrap {
       const { client } = this.redis;
       // One by one: in a Cluster the shards lie on several nodes.
       const epochs = await Promise.all(
-        this.keys.userShards().map((shard) => client.get(this.keys.epoch(shard))),
+        this.keys.shardNames().map((shard) => client.get(this.keys.epoch(shard))),
       );
       const seen = epochs.join();
       if (this.epochs !== null && this.epochs !== seen) this.ask();

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { createRuntime, loadConfig, type Runtime } from '@tidemark/runtime';
+import { createRuntime, loadConfig, type RedisAddress, type Runtime } from '@tidemark/runtime';
 import { useDatabase, useRedis, type TestDatabase, type TestRedis } from '@tidemark/testing';
 import { createGatewayApp } from '../app.js';
 import { Topics } from '../topics/topics.js';
@@ -27,13 +27,18 @@ export class GatewayWorld {
   constructor(
     readonly database: TestDatabase,
     readonly redis: TestRedis,
+    readonly addressOfRedis: () => RedisAddress,
   ) {}
 
   async start(env: Record<string, string> = {}): Promise<Instance> {
+    const { urls, cluster } = this.addressOfRedis();
     const runtime = createRuntime(
       loadConfig('realtime-gateway', {
         ...{ NODE_ENV: 'test', LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent', PORT: '0' },
-        ...{ DATABASE_URL: this.database.url, REDIS_URL: this.redis.url },
+        ...{
+          DATABASE_URL: this.database.url,
+          [cluster ? 'REDIS_CLUSTER_URLS' : 'REDIS_URL']: urls.join(','),
+        },
         ...{ JWT_SECRET: SECRET, SHARDS: String(SHARDS), ...env },
       }),
     );
@@ -89,12 +94,15 @@ export class GatewayWorld {
   }
 }
 
-export function useGateway(): GatewayWorld {
+/** @param addressOfRedis of another one than the test's own; asked when all hooks before have run */
+export function useGateway(addressOfRedis?: () => RedisAddress): GatewayWorld {
   // Real engines, and often everything else on the same few cores.
   jest.setTimeout(120_000);
-  const world = new GatewayWorld(useDatabase(), useRedis());
+  const redis = useRedis();
+  const single = () => ({ urls: [redis.url], cluster: false });
+  const world = new GatewayWorld(useDatabase(), redis, addressOfRedis ?? single);
   beforeAll(async () => {
-    world.writer = await Writer.open(world.database, world.redis.url, SHARDS);
+    world.writer = await Writer.open(world.database, world.addressOfRedis(), SHARDS);
     await world.start();
   });
   afterEach(() => world.disconnectAll());

@@ -1,6 +1,7 @@
 import { CacheEpochs, ChannelLog, LogStore, type LogEntry } from '@tidemark/channel-log';
 import type { Database } from '@tidemark/database';
 import { Keys, RedisConnection } from '@tidemark/redis';
+import type { RedisAddress } from '@tidemark/runtime';
 import { sendMessages, type MadeUpMessage, type TestDatabase } from '@tidemark/testing';
 
 /** Writes to channels as message-api does: commits, then applies to Redis, which publishes. */
@@ -12,14 +13,14 @@ export class Writer {
     readonly redis: RedisConnection,
   ) {}
 
-  static async open(tests: TestDatabase, redisUrl: string, shards: number): Promise<Writer> {
+  static async open(tests: TestDatabase, address: RedisAddress, shards: number): Promise<Writer> {
     const database = await tests.open();
     const keys = new Keys(shards);
     const epochs = new CacheEpochs(keys, new LogStore(database));
-    const redis = new RedisConnection(
-      { urls: [redisUrl], cluster: false },
-      { admit: (client) => epochs.admit(client), onError: () => undefined },
-    );
+    const redis = new RedisConnection(address, {
+      admit: (client) => epochs.admit(client),
+      onError: () => undefined,
+    });
     await new Promise<void>((resolve) => redis.onAdmitted(resolve));
     const log = new ChannelLog({ database, redis, keys, epochs, countsByMember: false });
     return new Writer(database, keys, log, redis);
