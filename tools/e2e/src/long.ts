@@ -3,21 +3,26 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isFlawless, runReplay, showReport, type Fault } from '@tidemark/replay';
 import { strategies as allStrategies, type Strategy } from '@tidemark/testing';
-import { checkConformance, startConformanceStack } from './conformance/conformance.js';
+import {
+  checkConformance,
+  checkConformanceWhileMoving,
+  startConformanceStack,
+} from './conformance/conformance.js';
 
 /**
- * `npm run test:long -- [--histories 10000] [--logs <folder>] [--folders dev,test,new-domains] [--skip-histories]`
+ * `npm run test:long -- [--histories 10000] [--cluster-histories 1000] [--logs <folder>] [--folders dev,test,new-domains] [--skip-histories]`
  *
- * What takes too long for `npm test`: thousands of random histories under each strategy, and every folder of real
- * logs, under each strategy, with each fault. Prints a line or a table for each; exit code 1 if anything is wrong.
+ * What takes too long for `npm test`: thousands of random histories under each strategy, then some on a Redis Cluster
+ * whose slots are moved meanwhile, and every folder of real logs, under each strategy, with each fault. Prints a line or a table for each; exit code 1 if anything is wrong.
  */
 const { values } = parseArgs({
   options: {
     histories: { type: 'string', default: '10000' },
+    'cluster-histories': { type: 'string', default: '1000' },
     logs: { type: 'string', default: '../shared/data/ubuntu-irc' },
     folders: { type: 'string', default: 'dev,test,new-domains' },
     strategies: { type: 'string', default: allStrategies.join(',') },
-    faults: { type: 'string', default: 'none,redis,sync-worker,gateway,message-api' },
+    faults: { type: 'string', default: 'none,redis,sync-worker,gateway,message-api,slot-migration,failover' },
     'skip-histories': { type: 'boolean', default: false },
   },
 });
@@ -26,17 +31,22 @@ const strategies = values.strategies.split(',') as Strategy[];
 let failures = 0;
 
 for (const strategy of values['skip-histories'] ? [] : strategies) {
-  const stack = await startConformanceStack(strategy);
+  await playHistories(strategy, Number(values.histories), false);
+  await playHistories(strategy, Number(values['cluster-histories']), true);
+}
+
+async function playHistories(strategy: Strategy, histories: number, redisCluster: boolean): Promise<void> {
+  const stack = await startConformanceStack(strategy, { redisCluster });
+  const name = redisCluster ? `${strategy} on a Redis Cluster` : strategy;
+  const check = redisCluster ? checkConformanceWhileMoving : checkConformance;
   const from = Date.now();
   try {
-    const { checked } = await checkConformance(stack, { strategy, histories: Number(values.histories) });
-    say(
-      `${strategy}: ${values.histories} histories, ${checked} members, 0 mismatches, ${(Date.now() - from) / 1000} s`,
-    );
+    const { checked } = await check(stack, { strategy, histories });
+    say(`${name}: ${histories} histories, ${checked} members, 0 mismatches, ${(Date.now() - from) / 1000} s`);
   } catch (error) {
     failures += 1;
     const { message, cause } = error as Error & { cause?: Error };
-    say(`${strategy}: ${message}\n${cause?.message ?? ''}`);
+    say(`${name}: ${message}\n${cause?.message ?? ''}`);
   } finally {
     await stack.stop();
   }

@@ -9,7 +9,8 @@ export const USAGE = `npm run replay -- <folder> [options]
   --instances message-api=3,...       processes of each service (3 message-api, 2 gateways, 2 read-status, 1 worker)
   --speed 50|max                      messages a second (max)
   --clients 100                       connected sockets
-  --fault none|redis|sync-worker|gateway|message-api   what is killed halfway (none)
+  --fault none|redis|sync-worker|gateway|message-api|slot-migration|failover   what is killed or moved halfway (none)
+  --redis-cluster                     three primaries with a replica each (slot-migration and failover bring it)
   --limit 1000                        messages, of the first files by name (all)
   --seed 42                           of everything that is random (another each time)
 The folder holds logs in the formats of fixtures/README.md. PostgreSQL, Redis and the services are its own.`;
@@ -30,6 +31,7 @@ export function parseArguments(typed: string[]): ReplayOptions | null {
       strategy: oneOf<Strategy>('--strategy', strategy, strategies),
     }),
     ...(fault !== undefined && { fault: oneOf<Fault>('--fault', fault, faults) }),
+    ...(values['redis-cluster'] !== undefined && { redisCluster: values['redis-cluster'] }),
     ...(speed !== undefined && { speed: speed === 'max' ? speed : whole('--speed', speed, 1) }),
     ...(clients !== undefined && { clients: whole('--clients', clients, 1) }),
     ...(limit !== undefined && { limit: whole('--limit', limit, 1) }),
@@ -54,6 +56,7 @@ function split(typed: string[]) {
           limit: text,
           seed: text,
         },
+        'redis-cluster': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     });

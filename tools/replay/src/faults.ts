@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Keys } from '@tidemark/redis';
+import type { Keys, RedisClient } from '@tidemark/redis';
 import type { Stack } from '@tidemark/stack';
 import { storedMembers, type CursorLedger, type Strategy } from '@tidemark/testing';
 import { Redis } from 'ioredis';
@@ -7,14 +7,16 @@ import pg from 'pg';
 import type { Api } from './api.js';
 import type { Measures } from './measures.js';
 
-export const faults = ['none', 'redis', 'sync-worker', 'gateway', 'message-api'] as const;
+/** Those need a Redis Cluster. */
+export const clusterFaults = ['slot-migration', 'failover'] as const;
+export const faults = ['none', 'redis', 'sync-worker', 'gateway', 'message-api', ...clusterFaults] as const;
 export type Fault = (typeof faults)[number];
 
 export interface FaultContext {
   strategy: Strategy;
   stack: Stack;
   database: pg.Pool;
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   api: Api;
   ledger: CursorLedger;
@@ -28,6 +30,9 @@ export interface FaultContext {
 const REDIS_AWAY_MS = 1_000;
 const REDIS_PAUSED_MS = 2_000;
 const PAUSES_MAX = 10;
+const MOVES = 2;
+/** BullMQ's slot. */
+const QUEUE = '{tidemark}';
 const WAIT_MS = 60_000;
 /** Rows that are committed and not applied before message-api is killed: each replica has some of them. */
 const UNAPPLIED_MIN = 10;
@@ -39,6 +44,8 @@ export const breakThings: Record<Fault, (context: FaultContext) => Promise<void>
   'sync-worker': killWorker,
   gateway: killGateway,
   'message-api': killBetweenCommitAndApply,
+  'slot-migration': moveSlots,
+  failover: loseAPrimary,
 };
 
 /** kill -9 of a Redis that keeps nothing; it comes back empty. */
@@ -52,8 +59,8 @@ async function killRedis({
   onProgress,
 }: FaultContext): Promise<void> {
   const { redis } = stack;
-  if (!redis) throw new Error('To kill Redis it must be one of our own: unset REDIS_URL');
-  await measures.beforeRedisIsGone();
+  if (!redis) throw new Error('To kill Redis it must be one of our own, and no Cluster');
+  await measures.beforeRedisIsGone(redis.url);
   await lastReads();
   await redis.kill();
   onProgress('Redis is killed');
@@ -63,6 +70,33 @@ async function killRedis({
   if (strategy !== 'sync-db') ledger.afterLoss(await storedMembers(database));
   await redis.start();
   onProgress('Redis is back, and empty');
+}
+
+/** Every slot of ours goes to another primary and on to the next, one after the other. */
+async function moveSlots({ stack, keys, onProgress }: FaultContext): Promise<void> {
+  const homes = [...keys.shardNames().map(keys.epoch), keys.reports, QUEUE];
+  for (let round = 0; round < MOVES; round++)
+    for (const home of homes) await stack.redisCluster!.migrate(home);
+  onProgress(`${homes.length} slots have been moved ${MOVES} times`);
+}
+
+/** kill -9 of the primary that takes the reports, whose replica lacks what was acknowledged last; that takes over. */
+async function loseAPrimary(context: FaultContext): Promise<void> {
+  const { strategy, stack, database, keys, ledger, measures, lastReads, onProgress } = context;
+  const cluster = stack.redisCluster!;
+  const primary = await cluster.primaryOf(keys.reports);
+  const replica = await cluster.cutOff(primary);
+  await measures.beforeRedisIsGone(primary.url);
+  await lastReads();
+  await primary.kill();
+  onProgress('A primary is killed');
+  // As above: it takes longer than this for a replica to take over.
+  await delay(REDIS_AWAY_MS);
+  if (strategy !== 'sync-db') ledger.afterLoss(await storedMembers(database));
+  await cluster.takenOver(replica);
+  onProgress('A replica has taken over');
+  await primary.restart();
+  await cluster.ready();
 }
 
 /** kill -9, in a flush where the strategy has any. */
@@ -145,14 +179,14 @@ async function withUnapplied(
   { stack, database }: FaultContext,
   work: (unapplied: number) => Promise<void>,
 ): Promise<void> {
-  const redis = new Redis(stack.redisUrl);
+  const nodes = stack.redisUrls.map((url) => new Redis(url));
   const logged = async () => {
     const { rows } = await database.query<{ total: string }>('SELECT sum(head_seq) AS total FROM channels');
     return Number(rows[0]?.total);
   };
   try {
     for (let attempt = 1; attempt <= PAUSES_MAX; attempt++) {
-      await redis.call('CLIENT', 'PAUSE', String(REDIS_PAUSED_MS), 'ALL');
+      await Promise.all(nodes.map((node) => node.call('CLIENT', 'PAUSE', String(REDIS_PAUSED_MS), 'ALL')));
       const endsAtMs = performance.now() + REDIS_PAUSED_MS;
       // Nothing is applied while Redis is paused, so whatever is committed from now on is not.
       const before = await logged();
@@ -168,12 +202,12 @@ async function withUnapplied(
         return;
       }
       // Everybody waited for a join that waits for Redis. Let them.
-      await redis.ping();
+      await Promise.all(nodes.map((node) => node.ping()));
       await delay(REDIS_PAUSED_MS);
     }
     throw new Error('Nothing was ever committed while Redis was paused');
   } finally {
-    redis.disconnect();
+    for (const node of nodes) node.disconnect();
   }
 }
 

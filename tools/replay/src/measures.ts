@@ -15,7 +15,8 @@ interface RedisCalls {
  * along: they are read just before.
  */
 export class Measures {
-  private readonly redisBefore: RedisCalls = { all: 0, scripts: 0 };
+  /** By node. */
+  private readonly redisBefore = new Map<string, RedisCalls>();
   private readonly redisCalls: RedisCalls = { all: 0, scripts: 0 };
   private readonly flushLag: Histogram = new Map();
   private rowsBefore = 0;
@@ -26,14 +27,14 @@ export class Measures {
   ) {}
 
   async begin(): Promise<void> {
-    Object.assign(this.redisBefore, await this.readRedis());
+    for (const url of this.stack.redisUrls) this.redisBefore.set(url, await this.readRedis(url));
     this.rowsBefore = await this.readRows();
   }
 
-  /** Redis forgets its statistics with everything else. */
-  async beforeRedisIsGone(): Promise<void> {
-    this.addRedis(await this.readRedis());
-    Object.assign(this.redisBefore, { all: 0, scripts: 0 });
+  /** A Redis forgets its statistics with everything else. */
+  async beforeRedisIsGone(url: string): Promise<void> {
+    this.addRedis(url, await this.readRedis(url));
+    this.redisBefore.delete(url);
   }
 
   async beforeWorkerIsGone(): Promise<void> {
@@ -47,7 +48,7 @@ export class Measures {
     counterIncrements: number;
     flushLagS: { p50: number | null; max: number | null };
   }> {
-    this.addRedis(await this.readRedis());
+    for (const url of this.stack.redisUrls) this.addRedis(url, await this.readRedis(url));
     for (const worker of this.stack.services['sync-worker']) {
       addHistogram(this.flushLag, await scrape(worker.url), 'tidemark_flush_lag_seconds');
     }
@@ -63,14 +64,15 @@ export class Measures {
     };
   }
 
-  private addRedis({ all, scripts }: RedisCalls): void {
-    this.redisCalls.all += all - this.redisBefore.all;
-    this.redisCalls.scripts += scripts - this.redisBefore.scripts;
+  private addRedis(url: string, { all, scripts }: RedisCalls): void {
+    const before = this.redisBefore.get(url) ?? { all: 0, scripts: 0 };
+    this.redisCalls.all += all - before.all;
+    this.redisCalls.scripts += scripts - before.scripts;
   }
 
-  /** Every command, those that scripts call included. */
-  private async readRedis(): Promise<RedisCalls> {
-    const client = new Redis(this.stack.redisUrl);
+  /** Every command, those that scripts call included; of a Cluster also what replicas are told. */
+  private async readRedis(url: string): Promise<RedisCalls> {
+    const client = new Redis(url);
     try {
       const calls = { all: 0, scripts: 0 };
       for (const [, command = '', times = '0'] of (await client.info('commandstats')).matchAll(

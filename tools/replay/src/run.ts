@@ -4,16 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceName } from '@tidemark/contracts';
 import { Database } from '@tidemark/database';
-import { Keys } from '@tidemark/redis';
+import { connectRedis, Keys, type RedisClient } from '@tidemark/redis';
 import { startStack, type Stack } from '@tidemark/stack';
 import { CursorLedger, waitForRest, type Strategy } from '@tidemark/testing';
-import { Redis } from 'ioredis';
 import pg from 'pg';
 import { Answers } from './answers.js';
 import { Api } from './api.js';
 import { Conductor } from './conductor.js';
 import { gather, type Crowd } from './crowd.js';
-import { breakThings, type Fault } from './faults.js';
+import { breakThings, clusterFaults, type Fault } from './faults.js';
 import { Http } from './http.js';
 import { readLogFolder } from './logs/log-folder.js';
 import { writeScript, type Script } from './logs/script.js';
@@ -33,6 +32,8 @@ export interface ReplayOptions {
   /** Connected sockets. */
   clients?: number;
   fault?: Fault;
+  /** Three primaries, each with a replica. Some faults need it, and bring it. */
+  redisCluster?: boolean;
   /** Messages, of the first files by name. */
   limit?: number;
   seed?: number;
@@ -71,6 +72,7 @@ export async function runReplay(options: ReplayOptions): Promise<ReplayReport> {
   const stack = await startStack({
     dataDir: logs,
     instances: options.instances ?? unevenInstances,
+    redisCluster: options.redisCluster ?? clusterFaults.some((fault) => fault === options.fault),
     env: { READ_STATUS_STRATEGY: strategy, LOG_LEVEL: 'warn', SHARDS: String(SHARDS), ...options.env },
     // A Redis that keeps nothing, so that killing it loses something; PostgreSQL is made durable below.
     durable: false,
@@ -81,8 +83,11 @@ export async function runReplay(options: ReplayOptions): Promise<ReplayReport> {
   let isFine = false;
   const http = new Http(HTTP_SOCKETS_MAX);
   const database = new pg.Pool({ connectionString: stack.databaseUrl, max: 4 });
-  const redis = new Redis(stack.redisUrl);
-  redis.on('error', () => {}); // it is killed on purpose
+  // Waits while Redis is away: it is killed on purpose.
+  const redis = connectRedis(stack.redisAddress, () => {}, {
+    enableOfflineQueue: true,
+    maxRetriesPerRequest: null,
+  });
   try {
     // Figures of commits that are not flushed to disk would flatter.
     await database.query('ALTER SYSTEM SET fsync = on');
@@ -107,7 +112,7 @@ interface Run extends ReplayOptions {
   stack: Stack;
   http: Http;
   database: pg.Pool;
-  redis: Redis;
+  redis: RedisClient;
 }
 
 async function play(run: Run): Promise<ReplayReport> {

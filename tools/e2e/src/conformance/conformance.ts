@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Database } from '@tidemark/database';
-import { Keys } from '@tidemark/redis';
+import { connectRedis, Keys, type RedisClient } from '@tidemark/redis';
 import { startStack, type Stack } from '@tidemark/stack';
 import { compareAtRest, showDifferences, storedMembers, waitForRest, type Strategy } from '@tidemark/testing';
 import * as fc from 'fast-check';
-import { Redis } from 'ioredis';
 import { history } from './history.js';
 import { Player } from './player.js';
+import { lossOfRedis, moveSlots } from './redis-loss.js';
 
 /**
  * What a Redis that loses its memory takes along of what was acknowledged, at the most. Never the other way: nobody
@@ -25,8 +25,12 @@ const READY_MS = 90_000;
 const SHARDS = 16;
 
 /** The system with uneven numbers of replicas, flushing all the time. */
-export function startConformanceStack(strategy: Strategy): Promise<Stack> {
+export function startConformanceStack(
+  strategy: Strategy,
+  { redisCluster = false }: { redisCluster?: boolean } = {},
+): Promise<Stack> {
   return startStack({
+    redisCluster,
     instances: { 'message-api': 2, 'realtime-gateway': 0, 'read-status-service': 2, 'sync-worker': 1 },
     env: { READ_STATUS_STRATEGY: strategy, FLUSH_INTERVAL_MS: '100', LOG_LEVEL: 'warn' },
     preferredPorts: false,
@@ -47,7 +51,7 @@ export async function checkConformance(
     url: stack.databaseUrl,
     applicationName: 'tidemark-conformance',
   });
-  const redis = new Redis(stack.redisUrl);
+  const redis = connectTo(stack);
   try {
     await fc.assert(
       fc.asyncProperty(history, (played) =>
@@ -62,8 +66,18 @@ export async function checkConformance(
   }
 }
 
+/** The same on a Redis Cluster, whose slots are moved from node to node meanwhile. Nothing may be refused for it. */
+export async function checkConformanceWhileMoving(
+  stack: Stack,
+  options: { strategy: Strategy; histories: number; seed?: number },
+): Promise<{ checked: number }> {
+  const moves = moveSlots(stack);
+  return checkConformance(stack, options).finally(() => moves.stop());
+}
+
 /**
- * Some histories, and then Redis is killed and comes back empty. Nobody may have lost more than `takenByLoss`, and
+ * Some histories, and then Redis is killed and comes back empty; of a Cluster, a primary whose replica lacks what was
+ * acknowledged last. Nobody may have lost more than `takenByLoss`, and
  * the whole database is held to the oracle once more. `lower`: who stands lower than was acknowledged.
  */
 export async function checkLossOfRedis(
@@ -74,20 +88,20 @@ export async function checkLossOfRedis(
     url: stack.databaseUrl,
     applicationName: 'tidemark-conformance',
   });
-  const redis = new Redis(stack.redisUrl);
-  redis.on('error', () => {}); // it is killed on purpose
+  const redis = connectTo(stack);
   try {
     const players = fc.sample(history, histories).map((played) => ({
       ...{ player: new Player(stack, { database, redis, keys: new Keys(SHARDS) }), played },
     }));
     for (const { player, played } of players) await player.play(played);
+    const loss = await lossOfRedis(stack);
     await Promise.all(players.map(({ player }) => player.readAll()));
-    await stack.redis!.kill();
+    await loss.kill();
     if (takenByLoss[strategy] !== 'nothing') {
       const stored = await storedMembers(database);
       for (const { player } of players) player.redisDied(stored);
     }
-    await stack.redis!.start();
+    await loss.end();
     await until('the services to be ready again', async () => {
       const {
         'message-api': writers,
@@ -119,7 +133,12 @@ export async function checkLossOfRedis(
   }
 }
 
-async function compareAll(database: Database, redis: Redis, strategy: Strategy): Promise<number> {
+/** Waits while Redis is away: it is killed on purpose. */
+function connectTo({ redisAddress }: Stack): RedisClient {
+  return connectRedis(redisAddress, () => {}, { enableOfflineQueue: true, maxRetriesPerRequest: null });
+}
+
+async function compareAll(database: Database, redis: RedisClient, strategy: Strategy): Promise<number> {
   const keys = new Keys(SHARDS);
   await waitForRest({ database, redis, keys });
   const { logEpoch } = await database.position();

@@ -13,11 +13,12 @@ const runs: [Strategy, Fault][] = [
   ['watermark', 'message-api'],
   ['write-behind', 'redis'],
   ['write-behind', 'sync-worker'],
+  ['watermark', 'failover'],
 ];
 
 /**
  * The main job on a small made-up log: real clients that read, read late, mark unread, leave and come back, on
- * uneven numbers of replicas, while something is killed halfway. `npm run test:long` does it on large real logs,
+ * uneven numbers of replicas, while something is killed halfway. The last on a Redis Cluster, of which a primary is. `npm run test:long` does it on large real logs,
  * under every strategy with every fault.
  */
 describe('a replay', () => {
