@@ -1,10 +1,14 @@
 import { ArgumentsError, parseArguments, USAGE } from './arguments.js';
 import { benches } from './benches.js';
+import { acceptRatios, compareRatios, readRatios, saveRatios } from './ratios.js';
 import { saveReport } from './report-file.js';
-import { runBenches } from './runner.js';
-import { showTable } from './table.js';
+import { runBenches, type RowResult } from './runner.js';
+import { showCompared, showTable } from './table.js';
 
-/** `npm run bench`: exit code 0 where every figure is valid, whatever it is; 1 where one is not; 2 where it was not run. */
+/**
+ * `npm run bench`: exit code 0 where every figure is valid and no ratio has fallen behind the accepted one; 1 where
+ * one is not or has; 2 where it was not run.
+ */
 export async function run(typed: string[]): Promise<void> {
   try {
     const names = benches.map(({ name }) => name);
@@ -21,10 +25,21 @@ export async function run(typed: string[]): Promise<void> {
     process.stdout.write(`\n${[...about, '', showTable(results)].join('\n')}\n\n`);
     const tookS = Math.round((performance.now() - startedMs) / 1000);
     process.stdout.write(`${tookS} s; every sample is in ${file}\n`);
-    process.exitCode = results.every(({ rows }) => rows.every(({ valid }) => valid)) ? 0 : 1;
+    const rows = results.flatMap((result) => result.rows);
+    const fell = options.size !== 'quick' && holdToAccepted(rows, options.accept);
+    process.exitCode = rows.every(({ valid }) => valid) && !fell ? 0 : 1;
   } catch (error) {
     const wasTyped = error instanceof ArgumentsError;
     process.stderr.write(wasTyped ? `${error.message}\n\n${USAGE}\n` : `${(error as Error).stack}\n`);
     process.exitCode = wasTyped ? 2 : 1;
   }
+}
+
+/** Whether a row has fallen. Where its figures are accepted, none has. */
+function holdToAccepted(rows: readonly RowResult[], accept: boolean): boolean {
+  const accepted = readRatios();
+  if (accept) saveRatios(acceptRatios(rows, accepted));
+  const compared = compareRatios(rows, accepted);
+  process.stdout.write(`\n${showCompared(compared, accept)}\n`);
+  return !accept && compared.some(({ outcome }) => outcome === 'fallen');
 }

@@ -22,7 +22,7 @@ export interface BenchResult {
   tookS: number;
 }
 
-export interface RunOptions extends BenchOptions {
+export interface RunOptions extends Omit<BenchOptions, 'accept'> {
   benches: readonly Bench[];
   onProgress: (line: string) => void;
 }

@@ -1,3 +1,4 @@
+import type { ComparedRow } from './ratios.js';
 import type { BenchResult, RowResult } from './runner.js';
 
 const HEADERS = ['row', 'ours', 'bare', 'ratio', 'goal', 'met', 'CPU us', 'bare', 'valid', 'note'];
@@ -33,6 +34,17 @@ function cellsOf(row: RowResult): string[] {
     valid ? 'yes' : 'no',
     row.note ?? '',
   ];
+}
+
+/** One line a row: whether its ratio is what was accepted, which a busy machine moves less than any figure. */
+export function showCompared(compared: readonly ComparedRow[], accepting: boolean): string {
+  const lines = compared.map(({ row, ratio, accepted, limit, outcome }) => {
+    const before = accepted === null ? '' : `, accepted ${showNumber(accepted)}x`;
+    const bound = outcome === 'fallen' && limit !== null ? `, limit ${showNumber(limit)}x` : '';
+    return `  ${outcome.padEnd(6)}  ${row}: ${showNumber(ratio)}x${before}${bound}`;
+  });
+  const title = accepting ? 'Ratios, accepted as of now:' : 'Ratios beside those in tools/bench/ratios.json:';
+  return [title, ...(lines.length > 0 ? lines : ['  none to compare'])].join('\n');
 }
 
 const showCpu = (cpuUs: number | null | undefined): string =>
