@@ -108,7 +108,11 @@ export function groupByShard<Item>(
   return groups;
 }
 
+/** Digits that a number holds exactly. */
+const EXACT_DIGITS = 15;
+
 /** Spreads ids that are given one after another evenly, and needs no hash. */
 function shardOf(id: string, shards: number): number {
-  return Number(BigInt(id) % BigInt(shards));
+  // Asked for every key of every member: BigInt takes several times as long.
+  return id.length <= EXACT_DIGITS ? Number(id) % shards : Number(BigInt(id) % BigInt(shards));
 }

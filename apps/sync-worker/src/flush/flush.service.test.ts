@@ -376,6 +376,24 @@ describe('a flush that PostgreSQL is ahead of', () => {
   });
 });
 
+describe('a write of many', () => {
+  it('says which of them their rows took, whatever order they come in', async () => {
+    const members = await createUsers(database.pool, 4);
+    const memberIds = members.map(({ id }) => id);
+    const { id } = await createChannel(database.pool, { ownerId: userId, memberIds });
+    await database.query('UPDATE channel_members SET cursor_seq = 9 WHERE user_id = ANY ($1)', [
+      [memberIds[1], memberIds[2]],
+    ]);
+    const dirty = [...memberIds].reverse().map((memberId): DirtyCursor => ({
+      ...{ userId: memberId, channelId: id, term: 1, cursor: 5, lastReadS: 0, delivered: 0 },
+      ...{ through: -1, unread: 0, mentions: 0, mark: '' },
+    }));
+    const { epoch } = await dirtyNow();
+    const written = await new FlushStore(parts.database).write(shardName, epoch, dirty);
+    expect([...written!].map((cursor) => cursor.userId).sort()).toEqual([memberIds[0], memberIds[3]].sort());
+  });
+});
+
 describe('a flush of counters', () => {
   const counted = (cursor: number, through: number, unread: number): DirtyCursor => ({
     ...{ userId, channelId, term: 1, lastReadS: 0, delivered: 0, mentions: 0, mark: '' },

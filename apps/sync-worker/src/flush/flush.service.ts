@@ -86,7 +86,7 @@ export class FlushService {
     if (written.size < dirty.length) {
       await this.heal(
         shardName,
-        dirty.filter((cursor) => !written.has(memberKey(cursor))),
+        dirty.filter((cursor) => !written.has(cursor)),
       );
     }
     const uncounted = await this.askToCount(dirty);

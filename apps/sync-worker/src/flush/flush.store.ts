@@ -19,6 +19,9 @@ export const memberKey = ({ channelId, userId }: { channelId: string; userId: st
 const COUNTED = '(d.through > CASE WHEN d.cursor > m.cursor_seq THEN -1 ELSE m.counted_seq END)';
 
 /**
+ * Answers with the places, in what was given, of the rows that took it: one string, since a row of an answer costs
+ * more than a row written.
+ *
  * (term, cursor) is the only version: a row takes what is later within its own term, and a flush never writes a
  * term. Where counters are kept, their version is the seq through which they count; a cursor that moves without
  * being counted voids what was counted at the old one. What is delivered only rises, and goes with a cursor that is
@@ -28,22 +31,24 @@ const COUNTED = '(d.through > CASE WHEN d.cursor > m.cursor_seq THEN -1 ELSE m.c
  * from locking each other out. No index holds a column that moves, so that updates stay HOT.
  */
 const WRITE = `
-  UPDATE channel_members m
-     SET cursor_seq = d.cursor,
-         last_read_at = greatest(m.last_read_at, to_timestamp(nullif(d.last_read_s, 0))),
-         delivered_seq = greatest(m.delivered_seq, d.delivered),
-         unread_count = CASE WHEN ${COUNTED} THEN d.unread ELSE m.unread_count END,
-         mention_count = CASE WHEN ${COUNTED} THEN d.mentions ELSE m.mention_count END,
-         counted_seq = CASE WHEN ${COUNTED} THEN d.through
-                            WHEN d.cursor > m.cursor_seq THEN 0 ELSE m.counted_seq END
-    FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[],
-                $6::bigint[], $7::bigint[], $8::integer[], $9::integer[])
-         AS d(channel_id, user_id, term, cursor, last_read_s, delivered, through, unread, mentions)
-   WHERE m.channel_id = d.channel_id AND m.user_id = d.user_id
-     AND m.term = d.term AND m.left_seq IS NULL
-     AND (d.cursor > m.cursor_seq
-          OR d.cursor = m.cursor_seq AND (d.through > m.counted_seq OR d.delivered > m.delivered_seq))
-  RETURNING m.channel_id AS "channelId", m.user_id AS "userId"`;
+  WITH written AS (
+    UPDATE channel_members m
+       SET cursor_seq = d.cursor,
+           last_read_at = greatest(m.last_read_at, to_timestamp(nullif(d.last_read_s, 0))),
+           delivered_seq = greatest(m.delivered_seq, d.delivered),
+           unread_count = CASE WHEN ${COUNTED} THEN d.unread ELSE m.unread_count END,
+           mention_count = CASE WHEN ${COUNTED} THEN d.mentions ELSE m.mention_count END,
+           counted_seq = CASE WHEN ${COUNTED} THEN d.through
+                              WHEN d.cursor > m.cursor_seq THEN 0 ELSE m.counted_seq END
+      FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[],
+                  $6::bigint[], $7::bigint[], $8::integer[], $9::integer[]) WITH ORDINALITY
+           AS d(channel_id, user_id, term, cursor, last_read_s, delivered, through, unread, mentions, place)
+     WHERE m.channel_id = d.channel_id AND m.user_id = d.user_id
+       AND m.term = d.term AND m.left_seq IS NULL
+       AND (d.cursor > m.cursor_seq
+            OR d.cursor = m.cursor_seq AND (d.through > m.counted_seq OR d.delivered > m.delivered_seq))
+    RETURNING d.place)
+  SELECT string_agg(place::text, ',') AS places FROM written`;
 
 /** Reads the fence, and of which history it is, and holds it to the commit; the settings are this transaction's, for WRITE. */
 const HOLD_FENCE = `
@@ -56,10 +61,14 @@ export class FlushStore {
   constructor(@Inject(Database) private readonly database: Database) {}
 
   /**
-   * Writes cursors that were read under a cache epoch, all or none. Says which rows took what they were given.
+   * Writes cursors that were read under a cache epoch, all or none. Says which of them their rows took.
    * null: the epoch is over, so what was read may be older than what has been promised since; nothing is written.
    */
-  async write(shardName: string, epoch: string, dirty: readonly DirtyCursor[]): Promise<Set<string> | null> {
+  async write(
+    shardName: string,
+    epoch: string,
+    dirty: readonly DirtyCursor[],
+  ): Promise<Set<DirtyCursor> | null> {
     // What is not held, and what has ended, is no cursor.
     const sorted = dirty.filter(({ term }) => term > 0).sort(byPrimaryKey);
     return this.database.transaction(async (client) => {
@@ -69,23 +78,24 @@ export class FlushStore {
         values: [shardName],
       });
       if (!fence.rows[0] || cacheEpochOf(fence.rows[0]) !== epoch) return null;
-      if (sorted.length === 0) return new Set<string>();
-      const { rows } = await client.query<{ channelId: string; userId: string }>({
+      if (sorted.length === 0) return new Set<DirtyCursor>();
+      const { rows } = await client.query<{ places: string | null }>({
         name: 'flush',
         text: WRITE,
         values: [
-          sorted.map(({ channelId }) => channelId),
-          sorted.map(({ userId }) => userId),
-          sorted.map(({ term }) => term),
-          sorted.map(({ cursor }) => cursor),
-          sorted.map(({ lastReadS }) => lastReadS),
-          sorted.map(({ delivered }) => delivered),
-          sorted.map(({ through }) => through),
-          sorted.map(({ unread }) => unread),
-          sorted.map(({ mentions }) => mentions),
+          arrayOf(sorted, ({ channelId }) => channelId),
+          arrayOf(sorted, ({ userId }) => userId),
+          arrayOf(sorted, ({ term }) => term),
+          arrayOf(sorted, ({ cursor }) => cursor),
+          arrayOf(sorted, ({ lastReadS }) => lastReadS),
+          arrayOf(sorted, ({ delivered }) => delivered),
+          arrayOf(sorted, ({ through }) => through),
+          arrayOf(sorted, ({ unread }) => unread),
+          arrayOf(sorted, ({ mentions }) => mentions),
         ],
       });
-      return new Set(rows.map(memberKey));
+      const places = rows[0]?.places?.split(',') ?? [];
+      return new Set(places.map((place) => sorted[Number(place) - 1]!));
     });
   }
 
@@ -103,11 +113,15 @@ export class FlushStore {
                JOIN channel_members m USING (channel_id, user_id)
               ORDER BY m.channel_id, m.user_id
                 FOR SHARE OF m`,
-      values: [sorted.map(({ channelId }) => channelId), sorted.map(({ userId }) => userId)],
+      values: [arrayOf(sorted, ({ channelId }) => channelId), arrayOf(sorted, ({ userId }) => userId)],
     });
     return new Map(rows.map((row) => [memberKey(row), { ...row, cursor: Number(row.cursor) }]));
   }
 }
+
+/** An array of whole numbers as PostgreSQL writes it: pg would look into each for what has to be escaped. */
+const arrayOf = (dirty: readonly DirtyCursor[], valueOf: (cursor: DirtyCursor) => string | number): string =>
+  `{${dirty.map(valueOf).join(',')}}`;
 
 function byPrimaryKey(a: DirtyCursor, b: DirtyCursor): number {
   return compareIds(a.channelId, b.channelId) || compareIds(a.userId, b.userId);

@@ -31,9 +31,10 @@ for _, fact in ipairs(facts) do
   if fact.t == 'messages.pruned' then pruned = true end
 end
 local time = redis.call('TIME')
-local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+-- Digits: as a number it would be converted for every member.
+local nowMs = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
 
-local increments, absent, uncounted = 0, {}, {}
+local increments, absent, uncounted, marks = 0, {}, {}, {}
 for i = 1, #ARGV - 4 do
   local user = ARGV[4 + i]
   local cursors, counters = KEYS[2 * i + 1], KEYS[2 * i + 2]
@@ -61,8 +62,11 @@ for i = 1, #ARGV - 4 do
         end
       end
       redis.call('HSET', counters, channel, cmsgpack.pack(last, unread, mentions))
-      if ARGV[4] == '1' then redis.call('ZADD', KEYS[2], 'NX', nowMs, user .. ':' .. channel) end
+      marks[#marks + 1] = nowMs
+      marks[#marks + 1] = user .. ':' .. channel
     end
   end
 end
+-- One call for all of them: a call costs more than what it does.
+if ARGV[4] == '1' and #marks > 0 then redis.call('ZADD', KEYS[2], 'NX', unpack(marks)) end
 return { increments, absent, uncounted }

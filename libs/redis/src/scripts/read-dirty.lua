@@ -18,6 +18,7 @@ local epoch = redis.call('GET', KEYS[1])
 if not epoch then return 'no-epoch' end
 
 local answers = { epoch }
+local marks = #ARGV > 0 and redis.call('ZMSCORE', KEYS[2], unpack(ARGV))
 for i = 1, #ARGV do
   local channel = string.match(ARGV[i], ':(%d+)$')
   local loadedUnder, held = unpack(redis.call('HMGET', KEYS[2 * i + 1], '0', channel))
@@ -25,7 +26,6 @@ for i = 1, #ARGV do
   local term, cursor, lastRead, delivered, through, unread, mentions = 0, 0, 0, nil, -1, 0, 0
   if held and loadedUnder == epoch then term, cursor, lastRead, delivered = cmsgpack.unpack(held) end
   if counted then through, unread, mentions = cmsgpack.unpack(counted) end
-  local mark = redis.call('ZSCORE', KEYS[2], ARGV[i]) or ''
-  answers[i + 1] = { term, cursor, lastRead, delivered or 0, through, unread, mentions, mark }
+  answers[i + 1] = { term, cursor, lastRead, delivered or 0, through, unread, mentions, marks[i] or '' }
 end
 return answers

@@ -334,6 +334,22 @@ describe('the scripts', () => {
       expect((await readDirty(redis, keys, shard, 10)).dirty).toEqual([]);
     });
 
+    it('unmarks of many those that have not changed, and neither adds nor moves what another flush settled', async () => {
+      const channelIds = ['7', '8', '9', '10'];
+      await load(
+        '6',
+        channelIds.map((channelId) => ({ channelId, term: 1, cursor: 0 })),
+      );
+      for (const channelId of channelIds) await merge({ channelId, cursor: 3 });
+      const shard = keys.userShardName('6');
+      const { dirty } = await readDirty(redis, keys, shard, 10);
+      const of = (wanted: string) => dirty.filter(({ channelId }) => channelId === wanted);
+      await settleDirty(redis, keys, shard, of('8'));
+      await merge({ channelId: '9', cursor: 4 });
+      expect(await settleDirty(redis, keys, shard, dirty)).toMatchObject({ settled: 2 });
+      expect((await readDirty(redis, keys, shard, 10)).dirty).toMatchObject([{ channelId: '9', cursor: 4 }]);
+    });
+
     it('counts a run into counters once, from the cursor on, and notices one that is missing', async () => {
       await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
       await merge({ cursor: 2, counters: { through: 2, unread: 0, mentions: 0 } });

@@ -16,13 +16,16 @@
 local epoch = redis.call('GET', KEYS[1])
 local time = redis.call('TIME')
 local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local settled, oldest = 0, 0
-for i = 1, #ARGV / 7 do
+local members = {}
+for i = 1, #ARGV / 7 do members[i] = ARGV[7 * i - 6] .. ':' .. ARGV[7 * i - 5] end
+-- The set is asked and changed once for all of them: a call costs more than what it does.
+local marks = #members > 0 and redis.call('ZMSCORE', KEYS[2], unpack(members))
+local unmarked, marked, oldest = {}, {}, 0
+for i, member in ipairs(members) do
   local at = 7 * (i - 1)
-  local user, channel, mark = ARGV[at + 1], ARGV[at + 2], ARGV[at + 7]
-  local member = user .. ':' .. channel
+  local channel, mark = ARGV[at + 2], ARGV[at + 7]
   -- Another mark: touched, or settled and dirty anew. Whoever reads it next sees what this flush could not.
-  if redis.call('ZSCORE', KEYS[2], member) == mark then
+  if marks[i] == mark then
     local loadedUnder, held = unpack(redis.call('HMGET', KEYS[2 * i + 1], '0', channel))
     local counted = redis.call('HGET', KEYS[2 * i + 2], channel)
     local term, cursor, lastRead, delivered, through = 0, 0, 0, nil, -1
@@ -32,11 +35,13 @@ for i = 1, #ARGV / 7 do
     if oldest == 0 or since < oldest then oldest = since end
     if term == tonumber(ARGV[at + 3]) and cursor == tonumber(ARGV[at + 4])
       and (delivered or 0) == tonumber(ARGV[at + 5]) and through == tonumber(ARGV[at + 6]) then
-      redis.call('ZREM', KEYS[2], member)
-      settled = settled + 1
+      unmarked[#unmarked + 1] = member
     else
-      redis.call('ZADD', KEYS[2], nowMs, member)
+      marked[#marked + 1] = nowMs
+      marked[#marked + 1] = member
     end
   end
 end
-return { settled, oldest, nowMs }
+if #unmarked > 0 then redis.call('ZREM', KEYS[2], unpack(unmarked)) end
+if #marked > 0 then redis.call('ZADD', KEYS[2], unpack(marked)) end
+return { #unmarked, oldest, nowMs }
