@@ -12,6 +12,11 @@ const entriesMax = 200;
 /** Events counted into members by one call: their number times the members a call is what an engine does at a time. */
 const eventsPerRunMax = 50;
 const idleMsMax = 100;
+/**
+ * Shards counted at once. One alone leaves Redis idle while the service prepares the next run, and the service idle
+ * while Redis counts; many would let whoever else asks this service wait behind their calls.
+ */
+const lanes = 4;
 const memberListsMax = 500;
 const epochsAskedMs = 1_000;
 const uncountedPerPage = 500;
@@ -54,7 +59,16 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
   }
 
   onApplicationBootstrap(): void {
-    if (this.strategy instanceof CountingStrategy) this.running = this.run(this.strategy);
+    const { strategy } = this;
+    if (!(strategy instanceof CountingStrategy)) return;
+    const shardNames = this.keys.channelShards();
+    const running = Array.from({ length: Math.min(lanes, shardNames.length) }, (_, lane) =>
+      this.countShards(
+        strategy,
+        shardNames.filter((_name, shard) => shard % lanes === lane),
+      ),
+    );
+    this.running = Promise.all([...running, this.watchForLosses(strategy)]).then(() => undefined);
   }
 
   private async stop(): Promise<void> {
@@ -62,20 +76,27 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
     await this.running;
   }
 
-  private async run(strategy: CountingStrategy): Promise<void> {
+  /** Goes round some shards, one after the other: the runs of a channel are counted in order. */
+  private async countShards(strategy: CountingStrategy, shardNames: readonly string[]): Promise<void> {
     let idleMs = 1;
     while (!this.stopped) {
       let counted = 0;
-      for (const shardName of this.keys.channelShards()) {
+      for (const shardName of shardNames) {
         await this.guarded(async () => {
           if (await this.lease(shardName)) counted += await this.countShard(strategy, shardName);
         });
       }
+      idleMs = counted > 0 ? 1 : Math.min(2 * idleMs, idleMsMax);
+      await delay(idleMs);
+    }
+  }
+
+  private async watchForLosses(strategy: CountingStrategy): Promise<void> {
+    while (!this.stopped) {
       await this.guarded(async () => {
         if (await this.lease(this.keys.channelShards()[0]!)) await this.countWhatWasLost(strategy);
       });
-      idleMs = counted > 0 ? 1 : Math.min(2 * idleMs, idleMsMax);
-      await delay(idleMs);
+      await delay(idleMsMax);
     }
   }
 
