@@ -125,36 +125,44 @@ describe('reads', () => {
     }
   });
 
-  it('that the primary takes over are bounded: the rest is refused, and writes go on', async () => {
-    await untilReplayed(await note(1));
-    reads = routed({ waitMs: 1, takenOverMax: 2, turnWaitMs: 100 });
-    await paused(async () => {
-      const position = await note(2);
-      let open = () => {};
-      const gate = new Promise<void>((resolve) => (open = resolve));
-      let most = 0;
-      let underWay = 0;
-      const asked = Array.from({ length: 8 }, () =>
-        reads.read(position, async (query) => {
-          most = Math.max(most, ++underWay);
-          await gate;
-          await query('SELECT FROM notes');
-          underWay--;
-        }),
-      );
-      const refusals: unknown[] = [];
-      await new Promise<void>((resolve) => {
-        for (const one of asked) one.catch((error) => refusals.push(error) === 6 && resolve());
+  it.each([
+    ['with a token', 'behind', 'token'],
+    ['without one', 'no-token', 'token'],
+    ['of what is recent', 'recent', 'recent-to-primary'],
+  ] as const)(
+    'that the primary serves, %s, are bounded: the rest is refused, and writes go on',
+    async (_, reason, routing) => {
+      await untilReplayed(await note(1));
+      reads = routed({ routing, waitMs: 1, primaryReadsMax: 2, turnWaitMs: 100 });
+      await paused(async () => {
+        const noted = await note(2);
+        const position = reason === 'behind' ? noted : null;
+        let open = () => {};
+        const gate = new Promise<void>((resolve) => (open = resolve));
+        let most = 0;
+        let underWay = 0;
+        const asked = Array.from({ length: 8 }, () =>
+          reads.read(position, async (query) => {
+            most = Math.max(most, ++underWay);
+            await gate;
+            await query('SELECT FROM notes');
+            underWay--;
+          }),
+        );
+        const refusals: unknown[] = [];
+        await new Promise<void>((resolve) => {
+          for (const one of asked) one.catch((error) => refusals.push(error) === 6 && resolve());
+        });
+        expect(refusals[0]).toMatchObject({ code: 'unavailable', retryAfterS: 1 });
+        await note(3);
+        open();
+        await Promise.allSettled(asked);
+        expect([refusals.length, most]).toEqual([6, 2]);
+        expect(await counted()).toEqual({ [`primary ${reason}`]: 2, 'none behind': 6 });
+        expect((await count(position)).servedBy).toBe('primary');
       });
-      expect(refusals[0]).toMatchObject({ code: 'unavailable', retryAfterS: 1 });
-      await note(3);
-      open();
-      await Promise.allSettled(asked);
-      expect([refusals.length, most]).toEqual([6, 2]);
-      expect(await counted()).toEqual({ 'primary behind': 2, 'none behind': 6 });
-      expect((await count(position)).servedBy).toBe('primary');
-    });
-  });
+    },
+  );
 
   it('say in turn what they saw: whoever reads on with that sees no less', async () => {
     const { position } = await untilReplayed(await note(1));
@@ -169,6 +177,22 @@ describe('reads', () => {
     reads = routed({});
     expect((await count(null)).servedBy).toBe('primary');
     expect(await counted()).toEqual({ 'primary no-token': 1 });
+  });
+
+  it('without a token are served by a replica that is as far as the primary, where that has no room', async () => {
+    await untilReplayed(await note(1));
+    reads = routed({ primaryReadsMax: 1, waitMs: 10_000, turnWaitMs: 1 });
+    /** A replica that is slow for once rests, and then there is nobody. */
+    const answered = async (): Promise<Routed<number>> => (await count(null).catch(() => null)) ?? answered();
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    const onPrimary = reads.read(null, () => gate);
+    for (let id = 2; id < 12; id++) {
+      await note(id);
+      expect(await answered()).toMatchObject({ result: id, servedBy: 'replica' });
+    }
+    open();
+    expect((await onPrimary).servedBy).toBe('primary');
   });
 
   it('with a token that was made up cost what those with the latest do', async () => {

@@ -11,13 +11,13 @@ export interface ReadRouterOptions {
   recentWindowMs: number;
   /** How long a read waits for a replica to come as far as its token. */
   waitMs?: number;
-  /** Reads that the primary takes over at the same time; beyond, they wait for their turn, and are then refused. */
-  takenOverMax?: number;
+  /** Reads that the primary serves at the same time; beyond, they wait for their turn, and are then refused. */
+  primaryReadsMax?: number;
   turnWaitMs?: number;
 }
 
-/** Half of the primary's connections stay for writes, however far all replicas are behind. */
-const TAKEN_OVER_MAX = 6;
+/** Half of the primary's connections stay for writes, whatever is read and however far all replicas are behind. */
+const PRIMARY_READS_MAX = 6;
 const TURNS_WAITING_MAX = 500;
 const TURN_WAIT_MS = 1_000;
 /** Most of a replica's usual lag, and little beside the rest of a request. */
@@ -26,8 +26,9 @@ const WAIT_MS = 50;
 /**
  * Serves reads from replicas where that shows no less than the reader may expect, else from the primary.
  *
- * A token is honoured whatever the routing. A read without one is served by the primary (`token`), by any replica
- * (`replica`), or by the primary where what it reads changed a short while ago (`recent-to-primary`).
+ * A token is honoured whatever the routing. A read without one is served as of now (`token`), by any replica
+ * (`replica`), or as of now where what it reads changed a short while ago (`recent-to-primary`). As of now: by the
+ * primary while it has room, else by a replica that is as far.
  */
 export class ReadRouter {
   private readonly replicas: readonly Replica[];
@@ -38,11 +39,11 @@ export class ReadRouter {
   private readonly waits;
 
   constructor(private readonly options: ReadRouterOptions) {
-    const { database, metrics, waitMs = WAIT_MS, takenOverMax, turnWaitMs } = options;
+    const { database, metrics, waitMs = WAIT_MS, primaryReadsMax, turnWaitMs } = options;
     this.replicas = database.replicas.map((pool) => new Replica(pool));
     this.waitMs = waitMs;
     this.turns = new Turns({
-      atOnce: takenOverMax ?? TAKEN_OVER_MAX,
+      atOnce: primaryReadsMax ?? PRIMARY_READS_MAX,
       waitingMax: TURNS_WAITING_MAX,
       waitMs: turnWaitMs ?? TURN_WAIT_MS,
     });
@@ -69,11 +70,18 @@ export class ReadRouter {
     if (this.replicas.length === 0) return this.readPrimary('no-replica', work);
     if (token) return this.readHeldTo(token, work);
     const { routing } = this.options;
-    if (routing === 'token') return this.readPrimary('no-token', work);
-    if (routing === 'recent-to-primary' && (await this.isRecent(ageMs))) {
-      return this.readPrimary('recent', work);
-    }
+    if (routing === 'token') return this.readNow('no-token', work);
+    if (routing === 'recent-to-primary' && (await this.isRecent(ageMs))) return this.readNow('recent', work);
     return (await this.readReplica('any', this.awake(), null, work)) ?? this.takeOver('away', work);
+  }
+
+  /** Whoever says nothing of what they have seen may have seen everything: a page that is opened anew. */
+  private async readNow<Result>(
+    reason: string,
+    work: (query: Query) => Promise<Result>,
+  ): Promise<Routed<Result>> {
+    const turn = await this.turns.takeFree(() => this.readPrimary(reason, work));
+    return turn ? turn.result : this.readHeldTo(await this.options.database.position(), work);
   }
 
   private async readHeldTo<Result>(

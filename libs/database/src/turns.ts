@@ -7,8 +7,22 @@ export class Turns {
 
   /** null: too many wait, or the wait was too long; then `work` did not run. */
   async take<Result>(work: () => Promise<Result>): Promise<{ result: Result } | null> {
-    if (this.underWay < this.limits.atOnce) this.underWay++;
-    else if (!(await this.wait())) return null;
+    if (this.isFree) return this.takeFree(work);
+    return (await this.wait()) ? this.run(work) : null;
+  }
+
+  /** null: one would have to wait, and `work` did not run. */
+  async takeFree<Result>(work: () => Promise<Result>): Promise<{ result: Result } | null> {
+    if (!this.isFree) return null;
+    this.underWay++;
+    return this.run(work);
+  }
+
+  private get isFree(): boolean {
+    return this.underWay < this.limits.atOnce;
+  }
+
+  private async run<Result>(work: () => Promise<Result>): Promise<{ result: Result }> {
     try {
       return { result: await work() };
     } finally {
