@@ -43,9 +43,13 @@ describe('reads with a streaming replica', () => {
   it('include what the token of a write speaks of, in every read, however far behind the replica is', async () => {
     const { ada, bob, channel, message, url } = await scene(byToken);
     const eve = await byToken.person('eve');
+    const elsewhere = await ada.creates('private', bob);
     await database.caughtUp();
     await database.paused(async () => {
       await ada.patch(`${url}/messages/${message.seq}`, { text: 'edited' });
+      const later = held(await ada.sends(elsewhere));
+      const across = await bob.get<Message>(`${url}/messages/${message.seq}`, later);
+      expect([from(across), across.body.text]).toEqual(['primary', 'edited']);
       const token = held(await ada.adds(channel, eve));
       const reads = [
         await bob.get<Message>(`${url}/messages/${message.seq}`, token),
