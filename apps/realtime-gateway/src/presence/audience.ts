@@ -1,3 +1,4 @@
+import type { Metrics } from '@tidemark/runtime';
 import type { Connection } from '../connections/connection.js';
 
 /** Users a connection is told of at the same time. */
@@ -7,6 +8,13 @@ const toldMax = 500;
 export class Audience {
   private readonly told = new Map<Connection, Set<string>>();
   private readonly watching = new Map<string, Set<Connection>>();
+  private readonly notices;
+
+  constructor(metrics: Metrics) {
+    this.notices = metrics.counter('presence_notices_total', 'Connections told that a user came or went.', [
+      'online',
+    ]);
+  }
 
   /** From now on the connection is told. */
   admit(connection: Connection): void {
@@ -31,14 +39,19 @@ export class Audience {
     if (!told || told.has(userId) || told.size >= toldMax || userId === connection.userId) return;
     told.add(userId);
     this.watching.set(userId, (this.watching.get(userId) ?? new Set()).add(connection));
-    connection.outbox.notify({ type: 'presence', userId, online: true });
+    this.tell(connection, userId, true);
   }
 
   offline(userId: string): void {
     for (const connection of this.watching.get(userId) ?? []) {
       this.told.get(connection)?.delete(userId);
-      connection.outbox.notify({ type: 'presence', userId, online: false });
+      this.tell(connection, userId, false);
     }
     this.watching.delete(userId);
+  }
+
+  private tell(connection: Connection, userId: string, online: boolean): void {
+    connection.outbox.notify({ type: 'presence', userId, online });
+    this.notices.inc({ online: String(online) });
   }
 }

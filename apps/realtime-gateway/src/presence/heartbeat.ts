@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { beatOnline, beatUsersMax, groupByShard, Keys, readOnline, RedisConnection } from '@tidemark/redis';
-import { LOG, type Log } from '@tidemark/runtime';
+import { LOG, Metrics, type Log } from '@tidemark/runtime';
 import { Connections } from '../connections/connections.js';
 
 const beatMs = 2_000;
@@ -27,7 +27,16 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
     private readonly redis: RedisConnection,
     private readonly keys: Keys,
     @Inject(LOG) private readonly log: Log,
-  ) {}
+    @Inject(Metrics) metrics: Metrics,
+  ) {
+    metrics.gauge('online_users', 'Users who are online, by whichever gateway.', [], async (gauge) => {
+      if (!redis.available) return gauge.reset();
+      const counts = await Promise.all(
+        keys.userShards().map((shardName) => redis.client.zcard(keys.online(shardName)).catch(() => 0)),
+      );
+      gauge.set(counts.reduce((sum, count) => sum + count, 0));
+    });
+  }
 
   /** Somebody is told of connected users whom Redis did not know to be online. */
   whenCame(listener: (userIds: readonly string[]) => void): void {

@@ -39,6 +39,10 @@ describe('presence', () => {
     await first.seqsUpTo(channelId, 4);
     expect([toldOf(first, bob), toldOf(first, ada)]).toEqual([[true], []]);
     expect(stranger.notices).toEqual([]);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    expect(metrics).toMatch(/^tidemark_online_users\{.*\} 3$/m);
+    expect(metrics).toMatch(/^tidemark_presence_waiting_users\{.*\} 0$/m);
+    expect(metrics).toMatch(/^tidemark_presence_notices_total\{.*online="true".*\} 1$/m);
   });
 
   it('lasts with the last of several devices, on several gateways, and over a reconnect', async () => {

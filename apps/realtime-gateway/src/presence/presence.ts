@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { Keys, RedisConnection } from '@tidemark/redis';
-import { LOG, type Log } from '@tidemark/runtime';
+import { LOG, Metrics, type Log } from '@tidemark/runtime';
 import type { Connection } from '../connections/connection.js';
 import { Connections } from '../connections/connections.js';
 import { Feeds } from '../feeds/feeds.js';
@@ -22,7 +22,7 @@ type Said = { on: Record<string, string[]> } | { off: string[] };
  */
 @Injectable()
 export class Presence implements OnApplicationBootstrap, OnApplicationShutdown {
-  private readonly audience = new Audience();
+  private readonly audience: Audience;
   /** Users who are to be introduced to others, and others to them. */
   private readonly arriving = new Set<string>();
   private introducing = false;
@@ -39,7 +39,16 @@ export class Presence implements OnApplicationBootstrap, OnApplicationShutdown {
     private readonly redis: RedisConnection,
     private readonly keys: Keys,
     @Inject(LOG) private readonly log: Log,
-  ) {}
+    @Inject(Metrics) metrics: Metrics,
+  ) {
+    this.audience = new Audience(metrics);
+    metrics.gauge(
+      'presence_waiting_users',
+      'Users of this gateway who have yet to be introduced.',
+      [],
+      (gauge) => gauge.set(this.arriving.size),
+    );
+  }
 
   async onApplicationBootstrap(): Promise<void> {
     this.timer = setInterval(() => void this.review(), reviewMs).unref();

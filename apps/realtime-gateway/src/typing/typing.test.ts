@@ -7,6 +7,7 @@ import { useGateway } from '../test-support/use-gateway.js';
 
 const typing = (client: Client) =>
   client.notices.filter((notice): notice is Typing => notice.type === 'typing');
+const metricsOf = async (url: string) => (await fetch(`${url}/metrics`)).text();
 const told = (client: Client, times = 1) =>
   eventually(() => (typing(client).length >= times ? typing(client) : undefined));
 
@@ -29,6 +30,9 @@ describe('typing', () => {
     await world.writer.send(channelId, bob.id);
     for (const client of [typist, own]) await client.seqsUpTo(channelId, 4);
     for (const client of [typist, own, stranger]) expect(typing(client)).toEqual([]);
+    const [said, heard] = [await metricsOf(world.url), await metricsOf(url)];
+    expect(said).toMatch(/^tidemark_typing_total\{.*outcome="published".*\} 1$/m);
+    for (const metrics of [said, heard]) expect(metrics).toMatch(/^tidemark_typing_notices_total\{.*\} 1$/m);
   });
 
   it('is passed on once in a while, from however many devices', async () => {

@@ -1,6 +1,6 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { Keys, RedisConnection } from '@tidemark/redis';
-import { Lru, ProblemError } from '@tidemark/runtime';
+import { Lru, Metrics, ProblemError } from '@tidemark/runtime';
 import type { Connection } from '../connections/connection.js';
 import type { ChannelFeed } from '../feeds/channel-feed.js';
 import { Feeds } from '../feeds/feeds.js';
@@ -22,13 +22,22 @@ const saidMax = 10_000;
 export class Typing {
   private readonly said = new Lru<string, number>(saidMax);
   private readonly heard = new WeakMap<ChannelFeed, Map<string, number>>();
+  private readonly outcomes;
+  private readonly notices;
 
   constructor(
     feeds: Feeds,
     private readonly memberships: MembershipsStore,
     private readonly redis: RedisConnection,
     private readonly keys: Keys,
+    @Inject(Metrics) metrics: Metrics,
   ) {
+    this.outcomes = metrics.counter(
+      'typing_total',
+      'That a user types, as connections say it: published, repeated (said a moment ago), or rate-limited.',
+      ['outcome'],
+    );
+    this.notices = metrics.counter('typing_notices_total', 'Connections told that a user types.');
     feeds.whenTyping((feed, userId) => this.hear(feed, userId));
   }
 
@@ -37,18 +46,24 @@ export class Typing {
     const { userId } = connection;
     const typist = `${channelId}:${userId}`;
     const isMember = connection.place(channelId) !== undefined;
-    if (isMember && performance.now() - (this.said.get(typist) ?? -Infinity) < everyMs) return;
+    if (isMember && performance.now() - (this.said.get(typist) ?? -Infinity) < everyMs) {
+      this.outcomes.inc({ outcome: 'repeated' });
+      return;
+    }
     const waitMs = connection.typingRate.take();
-    if (waitMs > 0)
+    if (waitMs > 0) {
+      this.outcomes.inc({ outcome: 'rate-limited' });
       throw new ProblemError('rate-limited', 'Typing in so many channels.', {
         retryAfterS: Math.ceil(waitMs / 1_000),
       });
+    }
     if (!isMember) {
       const membership = await this.memberships.find(channelId, userId);
       if (!membership || membership.leftSeq !== null) throw await this.memberships.refusal(channelId);
     }
     await this.redis.client.publish(this.keys.eventsTopic(channelId), JSON.stringify({ typing: userId }));
     this.said.set(typist, performance.now());
+    this.outcomes.inc({ outcome: 'published' });
   }
 
   private hear(feed: ChannelFeed, userId: string): void {
@@ -60,8 +75,10 @@ export class Typing {
     if (heard.has(userId) || heard.size >= typistsMax) return;
     heard.set(userId, now);
     const { channelId } = feed;
-    for (const subscription of audienceOf(feed, userId))
+    for (const subscription of audienceOf(feed, userId)) {
       subscription.notify({ type: 'typing', channelId, userId, expiresInMs });
+      this.notices.inc();
+    }
   }
 }
 
