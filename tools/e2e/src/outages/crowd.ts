@@ -10,6 +10,7 @@ export interface Answer<Body = { code?: string }> {
 }
 
 let names = 0;
+let listeners = 0;
 
 /** A few people in one channel, for tests that take the system apart. */
 export class Crowd {
@@ -40,6 +41,20 @@ export class Crowd {
       });
     }
     return new Crowd(stack, jwts, userIds, channelId);
+  }
+
+  /** So many more, who only listen. Their tokens. */
+  async admit(size: number): Promise<string[]> {
+    const names = Array.from({ length: size }, () => `listener${listeners++}`);
+    const admin = this.stack.token('admin', { role: 'admin' });
+    const users = names.map((name) => ({ externalId: name, name }));
+    const { body } = await this.call<{ items: { id: string }[] }>('message-api', admin, 'POST', '/v1/users', {
+      users,
+    });
+    await this.call('message-api', this.jwts[0]!, 'POST', `/v1/channels/${this.channelId}/members`, {
+      userIds: body.items.map(({ id }) => id),
+    });
+    return names.map((name) => this.stack.token(name));
   }
 
   send(who: number, clientId: string): Promise<Answer<Message & { code?: string }>> {

@@ -1,12 +1,17 @@
 import type { Count, Unread } from '@tidemark/contracts';
 import { Database } from '@tidemark/database';
+import { startProxy } from '@tidemark/engines';
 import { Keys } from '@tidemark/redis';
-import { startStack, type Stack } from '@tidemark/stack';
+import { type ServiceInstance, startStack, type Stack } from '@tidemark/stack';
 import { compareAtRest, showDifferences, waitForRest } from '@tidemark/testing';
 import { Redis } from 'ioredis';
+import { until } from '../client/gathering.js';
 import { breathe, Crowd, eventually } from './crowd.js';
+import { Listener } from './listener.js';
 
 const drainMs = 15_000;
+const socketsOfGateway = process.env['LONG'] ? 1_000 : 200;
+const atOnce = 50;
 
 describe('the system', () => {
   let stack: Stack;
@@ -187,5 +192,72 @@ describe('the system', () => {
       expect(body.items[0]!.cursor).toBeGreaterThanOrEqual(reads[who]!.cursor);
     }
     await expectExact();
+  }, 300_000);
+
+  it('brings the sockets of a gateway that was killed to another, each event once and in order', async () => {
+    const [dying, other] = stack.services['realtime-gateway'] as [ServiceInstance, ServiceInstance];
+    const balancer = await startProxy(dying.port);
+    const url = `http://127.0.0.1:${balancer.port}`;
+    const listeners: Listener[] = [];
+    const listen = async (at: string, ...jwts: string[]) => {
+      const come = jwts.map((jwt) => new Listener(at, jwt));
+      listeners.push(...come);
+      await until(() => come.every(({ welcomes }) => welcomes.length > 0), { withinMs: 60_000 });
+      return come;
+    };
+    try {
+      const crowd = await Crowd.gather(stack, 1);
+      const jwts = await crowd.admit(socketsOfGateway);
+      const friends = await Crowd.gather(stack, 4);
+      const [watcher] = (await listen(other.url, friends.jwts[0]!)) as [Listener];
+      const [gone] = (await listen(url, ...friends.jwts.slice(1))) as [Listener];
+      for (let from = 0; from < jwts.length; from += atOnce) {
+        await listen(url, ...jwts.slice(from, from + atOnce));
+      }
+      const all = listeners.slice(4);
+      await until(() => friends.userIds.slice(1).every((id) => watcher.presenceOf(id).at(-1) === true));
+
+      let stopping = false;
+      const sending = (async () => {
+        const seqs: number[] = [];
+        while (!stopping) {
+          const { status, body } = await crowd.send(0, `k${seqs.length}`);
+          expect(status).toBe(201);
+          seqs.push(body.seq);
+          await breathe();
+        }
+        return seqs;
+      })();
+      await until(() => all.every((listener) => listener.seqs(crowd.channelId).length > 0));
+      gone.socket.io.reconnection(false);
+      await dying.kill();
+      balancer.leadTo(other.port);
+      await until(() => all.every(({ welcomes }) => welcomes.length > 1), { withinMs: 120_000 });
+      stopping = true;
+      const sent = await sending;
+
+      const database = await Database.connect({
+        url: stack.databaseUrl,
+        applicationName: 'tidemark-outages',
+      });
+      const { rows } = await database.query<{ seq: string }>(
+        'SELECT seq FROM channel_events WHERE channel_id = $1 AND seq >= $2 ORDER BY seq',
+        [crowd.channelId, sent[0]],
+      );
+      await database.close();
+      const stored = rows.map(({ seq }) => Number(seq));
+      expect(stored).toEqual(sent);
+      await until(() => all.every((listener) => listener.seqs(crowd.channelId).at(-1) === stored.at(-1)));
+      for (const listener of all) expect(listener.seqs(crowd.channelId)).toEqual(stored);
+      expect(all.flatMap(({ welcomes }) => welcomes.flatMap(({ refetch }) => refetch))).toEqual([]);
+
+      const [, goneId, ...backIds] = friends.userIds;
+      await until(() => watcher.presenceOf(goneId!).at(-1) === false, { withinMs: 60_000 });
+      await until(() => backIds.every((id) => watcher.presenceOf(id).at(-1) === true));
+      await expectExact();
+    } finally {
+      for (const listener of listeners) listener.close();
+      await balancer.close();
+    }
   }, 300_000);
 });
