@@ -116,6 +116,24 @@ export default ts.config(
     },
   },
   {
+    files: [
+      'apps/*-{api,gateway,service,worker}/src/**/*.ts',
+      'libs/{channel-log,database,redis,runtime}/src/**/*.ts',
+    ],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Read the environment in config.ts.' },
+        {
+          object: 'Date',
+          property: 'now',
+          message:
+            'Clocks are set. How long: performance.now(). When, for others too: the time of PostgreSQL or Redis.',
+        },
+      ],
+    },
+  },
+  {
     files: ['**/config.ts', 'tools/**/*.ts', 'libs/testing/**/*.ts', ...tests],
     rules: { 'no-restricted-properties': 'off' },
   },

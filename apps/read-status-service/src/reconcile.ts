@@ -19,8 +19,8 @@ try {
     abortOnError: false,
     logger: false,
   });
-  for (const until = Date.now() + startMs; (await runtime.health.readiness()).status !== 'up';) {
-    if (Date.now() > until) throw new Error('PostgreSQL or Redis cannot be reached');
+  for (const until = performance.now() + startMs; (await runtime.health.readiness()).status !== 'up';) {
+    if (performance.now() > until) throw new Error('PostgreSQL or Redis cannot be reached');
     await delay(50);
   }
   let lines = 0;

@@ -51,7 +51,7 @@ export class SocketAdapter extends IoAdapter {
       handlers.map(({ message, callback }) => [message as string, callback as Callback]),
     );
     let refused = 0;
-    let refusedAt = 0;
+    let refusedAt = -Infinity;
     // Without a listener, what a client sends that cannot be read is printed to the console.
     socket.on('error', () => undefined);
     socket.onAny((event: string, ...args: unknown[]) => {
@@ -64,7 +64,7 @@ export class SocketAdapter extends IoAdapter {
       if (connection?.closed) return;
       const waitMs = connection?.rate.take() ?? 0;
       if (waitMs > 0) {
-        const now = Date.now();
+        const now = performance.now();
         refused = now - refusedAt > 1_000 ? 1 : refused + 1;
         refusedAt = now;
         if (refused > refusedMax) connection?.close('rate-limited');

@@ -1,8 +1,9 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Keys } from '@tidemark/redis';
 import { CONFIG, Drain, isTemporary, LOG, type Config, type Log } from '@tidemark/runtime';
+import type { Queue } from 'bullmq';
 import { QueueConnections } from './queues/queue-connections.js';
-import { KEEP_JOBS, Queues, RESTORE_INTERVAL_MS } from './queues/queues.js';
+import { KEEP_JOBS, Queues, RESTORE_INTERVAL_MS, type FlushJob } from './queues/queues.js';
 
 const WATCHDOG_MS_MIN = 2_000;
 const PRUNING_INTERVAL_MS = 3_600_000;
@@ -12,8 +13,9 @@ const EVICTION_INTERVAL_MS = 60_000;
 
 /**
  * What runs again and again: one flush per user shard, the pruning of the log, the audit of a sample, the eviction of
- * what is idle, and the look for what Redis has lost. BullMQ keeps schedulers in Redis, so one that was emptied has forgotten them. They are written at each connect, and by a watchdog, since
- * FLUSHALL breaks no connection. Writing one that is there changes nothing.
+ * what is idle, and the look for what Redis has lost. BullMQ keeps schedulers in Redis, so one that was emptied has
+ * forgotten them. They are written at each connect, and by a watchdog, since FLUSHALL breaks no connection. Writing one
+ * that is there changes nothing.
  */
 @Injectable()
 export class Schedules implements OnApplicationBootstrap {
@@ -53,31 +55,31 @@ export class Schedules implements OnApplicationBootstrap {
     for (const [i, shardName] of shardNames.entries()) {
       // Spread over the interval: shards that all flush at the same moment are one spike for PostgreSQL.
       const offset = Math.max(1, Math.floor((i * every) / shardNames.length));
-      await this.queues.flush.upsertJobScheduler(
+      await schedule(
+        this.queues.flush,
         `flush:${shardName}`,
         { every, offset },
-        { name: 'flush', data: { shardName }, opts: KEEP_JOBS },
+        { name: 'flush', data: { shardName } },
       );
     }
-    await this.queues.pruning.upsertJobScheduler(
-      'prune-log',
-      { every: PRUNING_INTERVAL_MS },
-      { name: 'prune-log', opts: KEEP_JOBS },
-    );
-    await this.queues.sampling.upsertJobScheduler(
-      'sample',
-      { every: SAMPLING_INTERVAL_MS },
-      { name: 'sample', opts: KEEP_JOBS },
-    );
-    await this.queues.residency.upsertJobScheduler(
-      'evict',
-      { every: EVICTION_INTERVAL_MS },
-      { name: 'evict', opts: KEEP_JOBS },
-    );
-    await this.queues.residency.upsertJobScheduler(
-      'restore',
-      { every: RESTORE_INTERVAL_MS },
-      { name: 'restore', opts: KEEP_JOBS },
-    );
+    await schedule(this.queues.pruning, 'prune-log', { every: PRUNING_INTERVAL_MS });
+    await schedule(this.queues.sampling, 'sample', { every: SAMPLING_INTERVAL_MS });
+    await schedule(this.queues.residency, 'evict', { every: EVICTION_INTERVAL_MS });
+    await schedule(this.queues.residency, 'restore', { every: RESTORE_INTERVAL_MS });
   }
+}
+
+/**
+ * BullMQ goes by the clock of whichever worker ran last, and the others wait for its next run by theirs. Where that is
+ * further away than it can be, the clock was ahead of ours, and who has it may be gone: begun anew, by our clock.
+ */
+async function schedule(
+  queue: Queue,
+  id: string,
+  repeat: { every: number; offset?: number },
+  job: { name: string; data?: FlushJob } = { name: id },
+) {
+  const { next = 0 } = (await queue.getJobScheduler(id)) ?? {};
+  if (next > new Date().getTime() + 2 * repeat.every) await queue.removeJobScheduler(id);
+  await queue.upsertJobScheduler(id, repeat, { ...job, opts: KEEP_JOBS });
 }

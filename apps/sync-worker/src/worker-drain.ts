@@ -35,7 +35,7 @@ export class WorkerDrain {
   private async stop(): Promise<void> {
     const { drainMs } = this.config;
     this.restore.stop();
-    const flushUntil = Date.now() + drainMs * 0.8;
+    const flushUntil = performance.now() + drainMs * 0.8;
     await Promise.all([
       this.relay.stop(),
       ...[this.flushJobs, this.pruningJobs, this.samplingJobs, this.residencyJobs].map(({ worker }) =>

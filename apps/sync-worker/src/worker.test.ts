@@ -132,6 +132,23 @@ describe('the worker', () => {
     await until(async () => (await parts.row(userId, channelId)).cursor === 7);
   });
 
+  it('flushes although who set its schedules had a clock five minutes ahead, and is gone', async () => {
+    const clock = jest.spyOn(Date, 'now').mockImplementation(() => new Date().getTime() + 300_000);
+    try {
+      const { app, runtime } = await start();
+      const { flush } = app.get(Queues);
+      await until(async () => ((await flush.getJobSchedulers())[0]?.iterationCount ?? 0) > 3);
+      running.splice(0);
+      await runtime.drain.drain();
+    } finally {
+      clock.mockRestore();
+    }
+    const { userId, channelId } = await member();
+    await start();
+    await parts.read(userId, channelId, 9);
+    await until(async () => (await parts.row(userId, channelId)).cursor === 9);
+  });
+
   it('keeps no finished job', async () => {
     const { app } = await start();
     const { flush } = app.get(Queues);

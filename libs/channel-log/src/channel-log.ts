@@ -158,11 +158,11 @@ export class ChannelLog {
 
   /** The history that rows and state are of, `lately` at most a second ago. Redis holds nothing of another by then. */
   async epochOfLog(asOf: 'now' | 'lately' = 'lately'): Promise<{ logEpoch: string }> {
-    if (asOf === 'now' || !this.knownEpoch || this.knownEpoch.until < Date.now()) {
+    if (asOf === 'now' || !this.knownEpoch || this.knownEpoch.until < performance.now()) {
       const { database, epochs, redis } = this.options;
       const { logEpoch } = await database.position();
       if (logEpoch !== this.knownEpoch?.logEpoch) await epochs.follow(redis.client, logEpoch);
-      this.knownEpoch = { logEpoch, until: Date.now() + 1_000 };
+      this.knownEpoch = { logEpoch, until: performance.now() + 1_000 };
     }
     return this.knownEpoch;
   }

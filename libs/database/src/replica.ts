@@ -47,7 +47,7 @@ export class Replica {
 
   /** Whether it can be tried. One that failed rests, and is then tried by one reader before all others. */
   mayServe(): boolean {
-    if (this.restsUntil > Date.now()) return false;
+    if (this.restsUntil > performance.now()) return false;
     if (this.hasFailed) this.rest();
     return true;
   }
@@ -130,7 +130,7 @@ export class Replica {
 
   private rest(): void {
     this.hasFailed = true;
-    this.restsUntil = Date.now() + RESTS_MS;
+    this.restsUntil = performance.now() + RESTS_MS;
   }
 }
 

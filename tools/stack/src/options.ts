@@ -30,6 +30,8 @@ export interface StackOptions {
   env?: Record<string, string>;
   /** Settings for the instances of one service. */
   envOf?: Partial<Record<ServiceName, Record<string, string>>>;
+  /** Settings for one instance, counted from 0. */
+  envOfEach?: (name: ServiceName, index: number) => Record<string, string>;
   /** 3001 to 3004, or the next free ones. Any free ports by default. */
   preferredPorts?: boolean;
   /** Whether a service that ends is started again on its port. By default it is. */

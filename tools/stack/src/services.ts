@@ -74,6 +74,7 @@ async function launchOf(name: ServiceName, index: number, options: ServicesOptio
     ...addresses,
     ...env,
     ...envOf[name],
+    ...options.envOfEach?.(name, index),
   };
   return {
     name,

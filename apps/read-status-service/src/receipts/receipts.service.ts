@@ -24,8 +24,7 @@ export class ReceiptsService {
     { cursor, limit }: PageQuery,
   ): Promise<Readers> {
     const afterUserId = afterCursor(cursor);
-    const { authorId, createdAt } = mustFind(await this.store.view(channelId, me.userId, seq), me);
-    const asOf = new Date().toISOString();
+    const { authorId, createdAt, asOf } = mustFind(await this.store.view(channelId, me.userId, seq), me);
     const unflushed = await this.unflushed(channelId);
     const { count, delivered, readers } = await this.store.readers({
       ...{ channelId, seq, authorId, afterUserId, unflushed },
@@ -39,7 +38,7 @@ export class ReceiptsService {
       // Who only marked it unread from further on has never said that they read: not before it was there, then.
       return { userId, lastReadAt: new Date(lastReadMs || createdAt).toISOString() };
     });
-    return { count, delivered, asOf, ...pageOf(items, limit, ({ userId }) => userId) };
+    return { count, delivered, asOf: asOf.toISOString(), ...pageOf(items, limit, ({ userId }) => userId) };
   }
 
   private async unflushed(channelId: string) {

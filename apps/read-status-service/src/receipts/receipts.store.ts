@@ -7,7 +7,7 @@ export interface ReceiptsView {
   visibility: 'public' | 'private';
   isMember: boolean;
   /** null: there is no message with that seq. */
-  message: { authorId: string; createdAt: Date } | null;
+  message: { authorId: string; createdAt: Date; asOf: Date } | null;
 }
 
 export interface ReceiptsQuestion {
@@ -71,10 +71,11 @@ export class ReceiptsStore {
       isMember: boolean;
       authorId: string | null;
       createdAt: Date;
+      asOf: Date;
     }>({
       name: 'receipts-view',
       text: `SELECT c.visibility, m.user_id IS NOT NULL AS "isMember", s.author_id AS "authorId",
-                    s.created_at AS "createdAt"
+                    s.created_at AS "createdAt", clock_timestamp() AS "asOf"
                FROM channels c
                LEFT JOIN channel_members m ON m.channel_id = c.id AND m.user_id = $2 AND m.left_seq IS NULL
                LEFT JOIN messages s ON s.channel_id = c.id AND s.seq = $3
@@ -83,8 +84,8 @@ export class ReceiptsStore {
     });
     const row = rows[0];
     if (!row) return null;
-    const { visibility, isMember, authorId, createdAt } = row;
-    return { visibility, isMember, message: authorId === null ? null : { authorId, createdAt } };
+    const { visibility, isMember, authorId, createdAt, asOf } = row;
+    return { visibility, isMember, message: authorId === null ? null : { authorId, createdAt, asOf } };
   }
 
   async readers({

@@ -57,11 +57,11 @@ export class ReportsConsumer implements OnApplicationBootstrap {
   }
 
   private async run(): Promise<void> {
-    let takeOverAt = 0;
+    let takeOverAt = -Infinity;
     while (!this.stopped) {
       try {
-        if (Date.now() >= takeOverAt) {
-          takeOverAt = Date.now() + abandonedMs;
+        if (performance.now() >= takeOverAt) {
+          takeOverAt = performance.now() + abandonedMs;
           await this.answerAll(await this.abandoned());
         }
         await this.answerAll(await this.next());

@@ -37,7 +37,7 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
   private readonly memberLists = new Lru<string, { userIds: string[]; throughSeq: number }>(memberListsMax);
   private readonly increments;
   private readonly leaseAgainAtMs = new Map<string, number>();
-  private epochsAskedAtMs = 0;
+  private epochsAskedAtMs = -Infinity;
   private stopped = false;
   private running: Promise<void> = Promise.resolve();
 
@@ -113,7 +113,7 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
 
   /** Whether this replica counts the shard for now. Losing the lease unnoticed costs double work, nothing else. */
   private async lease(shardName: string): Promise<boolean> {
-    const askedAtMs = Date.now();
+    const askedAtMs = performance.now();
     if (askedAtMs < (this.leaseAgainAtMs.get(shardName) ?? 0)) return true;
     const key = this.keys.streamLease(shardName);
     const holder = await this.redis.client.set(key, this.name, 'PX', leaseMs, 'NX', 'GET');
@@ -164,8 +164,8 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
   }
 
   private async countWhatWasLost(strategy: CountingStrategy): Promise<void> {
-    if (Date.now() < this.epochsAskedAtMs + epochsAskedMs) return;
-    this.epochsAskedAtMs = Date.now();
+    if (performance.now() < this.epochsAskedAtMs + epochsAskedMs) return;
+    this.epochsAskedAtMs = performance.now();
     const epochs = await Promise.all(
       this.keys.shardNames().map((shardName) => this.redis.client.get(this.keys.epoch(shardName))),
     );

@@ -1,13 +1,15 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 
 const stepMs = 200;
+/** What `exp` is said in. */
+const timeOfDay = () => new Date().getTime();
 
 /** One timer for the tokens of all connections: who is due within the same step is found together. */
 @Injectable()
 export class ExpiryWheel implements OnApplicationShutdown {
   private readonly slots = new Map<number, Set<() => void>>();
-  private readonly timer = setInterval(() => this.turn(Date.now()), stepMs).unref();
-  private turned = Math.floor(Date.now() / stepMs);
+  private readonly timer = setInterval(() => this.turn(timeOfDay()), stepMs).unref();
+  private turned = Math.floor(timeOfDay() / stepMs);
 
   /** Runs `expire` at `atMs`, at most a step later. Returns what cancels it. */
   add(atMs: number, expire: () => void): () => void {

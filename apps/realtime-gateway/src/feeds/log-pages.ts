@@ -32,9 +32,9 @@ export class LogPages {
     const limit = Math.min(pageRowsMax, toSeq - afterSeq);
     const key = `${channelId}:${afterSeq}:${limit}`;
     const known = this.pages.get(key);
-    if (known && known.until > Date.now()) return known.page;
+    if (known && known.until > performance.now()) return known.page;
     const page = this.readNow(channelId, afterSeq, limit);
-    this.pages.set(key, { page, until: Date.now() + pageMs });
+    this.pages.set(key, { page, until: performance.now() + pageMs });
     const forget = () => {
       if (this.pages.get(key)?.page === page) this.pages.delete(key);
     };

@@ -25,7 +25,7 @@ export class UserProfiles {
     const users: User[] = [];
     for (const userId of userIds) {
       const entry = this.users.get(userId);
-      if (!entry || entry.until < Date.now()) return null;
+      if (!entry || entry.until < performance.now()) return null;
       users.push(entry.user);
     }
     return users;
@@ -70,7 +70,7 @@ export class UserProfiles {
       for (const [id, user] of await this.store.byIds(userIds.slice(from, from + queryIdsMax)))
         users.set(id, user);
     }
-    for (const user of users.values()) this.users.set(user.id, { user, until: Date.now() + userMs });
+    for (const user of users.values()) this.users.set(user.id, { user, until: performance.now() + userMs });
     return users;
   }
 }

@@ -32,7 +32,10 @@ export class FlushProcessor extends WorkerHost {
     // A scheduler of a time when SHARDS was another.
     if (!this.keys.userShards().includes(shardName)) return 'no-such-shard';
     // No longer than the interval: then the next job of the shard is due, and takes over what is left.
-    return this.flush.flush(shardName, Date.now() + Math.max(FLUSH_MS_MIN, this.config.flushIntervalMs));
+    return this.flush.flush(
+      shardName,
+      performance.now() + Math.max(FLUSH_MS_MIN, this.config.flushIntervalMs),
+    );
   }
 
   @OnWorkerEvent('failed')

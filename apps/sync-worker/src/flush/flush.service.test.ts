@@ -7,7 +7,7 @@ import { FlushStore } from './flush.store.js';
 const database = useDatabase();
 const redis = useRedis();
 const parts = new WorkerParts(database, redis);
-const later = () => Date.now() + 60_000;
+const later = () => performance.now() + 60_000;
 
 /** Row writes, as PostgreSQL itself counts them. */
 const rowWrites = async () =>

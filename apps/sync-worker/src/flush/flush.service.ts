@@ -41,14 +41,14 @@ export class FlushService {
     @Inject(FlushStore) private readonly store: FlushStore,
   ) {}
 
-  /** Flushes a shard until nothing is dirty, or `until` (ms since 1970) is past: at least one batch. */
+  /** Flushes a shard until nothing is dirty, or `until` (of performance.now()) is past: at least one batch. */
   async flush(shardName: string, until: number): Promise<FlushEnd> {
     try {
       for (;;) {
         const read = await this.flushBatch(shardName);
         if (read === 'fenced') return read;
         if (read < this.config.flushBatchSizeMax) return 'clean';
-        if (Date.now() >= until) return 'partly';
+        if (performance.now() >= until) return 'partly';
       }
     } catch (error) {
       if (!(error instanceof NoEpochError)) throw error;
@@ -61,7 +61,7 @@ export class FlushService {
   /** Flushes every shard, for as long as there is time. */
   async flushAll(until: number): Promise<void> {
     for (const shardName of this.keys.userShards()) {
-      if (Date.now() >= until || !this.redis.available) return;
+      if (performance.now() >= until || !this.redis.available) return;
       await this.flush(shardName, until);
     }
   }

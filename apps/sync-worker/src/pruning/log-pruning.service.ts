@@ -29,8 +29,8 @@ export class LogPruning {
   /** How many rows went. */
   async run(): Promise<number> {
     const { logRetentionDays } = this.config;
-    const until = Date.now() + RUN_MS;
-    const mayGoOn = () => !this.drain.draining && Date.now() < until;
+    const until = performance.now() + RUN_MS;
+    const mayGoOn = () => !this.drain.draining && performance.now() < until;
     let pruned = 0;
     for (let channelIds = await this.candidates('0'); channelIds.length > 0 && mayGoOn();) {
       for (const channelId of channelIds) {

@@ -8,7 +8,10 @@ import { RelayStore, type RelayPosition, type RelayRow } from './relay.store.js'
 const ROWS_MAX = 500;
 const PAUSE_MS = 250;
 const BACK_OFF_MS_MAX = 5_000;
-/** Whoever committed a row applies it within some ms: before, the relay would only do the same work twice. */
+/**
+ * Whoever committed a row applies it within some ms: before, the relay would only do the same work twice. A row of the
+ * future was written by another clock, that of a primary before this one, and is old.
+ */
 const GRACE_MS = 100;
 /** Loads a pass: the position is held meanwhile, and 15 s is as long as PostgreSQL lets it be. */
 const LOADS_MAX = 100;
@@ -148,7 +151,7 @@ function takeFrom(rows: readonly RelayRow[], heads: ReadonlyMap<string, number>)
   const toLoad = new Set<string>();
   let members = 0;
   const end = rows.findIndex(({ channelId, ageMs, userIds }, i) => {
-    if (ageMs < GRACE_MS) return true;
+    if (ageMs >= 0 && ageMs < GRACE_MS) return true;
     if (!heads.has(channelId) && ageMs < COLD_MS) toLoad.add(channelId);
     members += userIds.length;
     return i > 0 && (toLoad.size > LOADS_MAX || members > MEMBERS_MAX);

@@ -12,7 +12,7 @@ export interface RelayPosition {
 
 export type RelayRow = LogRow & {
   xid: string;
-  /** Since it was written, by PostgreSQL's clock. */
+  /** Since it was written, by PostgreSQL's clock; negative where another PostgreSQL wrote it, whose clock was ahead. */
   ageMs: number;
 };
 

@@ -1,8 +1,11 @@
 import { tokenClaims, type TokenClaims } from '@tidemark/contracts';
 import { ProblemError } from '../problems.js';
 
-/** How far our clock and the identity provider's may differ for `nbf`. `exp` gets no grace. */
-const CLOCK_SKEW_MS = 5_000;
+/**
+ * How far our clock and the identity provider's may differ for `nbf`: as usual, and with a margin for who is just as far off. Where it
+ * is more, everybody who comes just now is turned away. `exp` gets no grace.
+ */
+const CLOCK_SKEW_MS = 305_000;
 
 /** Whose signature is right has yet to be one of ours: the claims, the audience, the times. */
 export function readClaims(signed: unknown, audience: string | null, nowMs: number): TokenClaims {

@@ -14,7 +14,7 @@ export function signDevToken(
   {
     expiresInS = 86_400,
     audience,
-    now = Date.now(),
+    now = new Date().getTime(),
   }: { expiresInS?: number; audience?: string | null; now?: number } = {},
 ): { token: string; expiresAt: Date } {
   const iat = Math.floor(now / 1000);

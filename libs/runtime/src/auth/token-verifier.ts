@@ -32,7 +32,8 @@ export class TokenVerifier {
 
   constructor(
     private readonly config: Pick<Config, 'jwtSecret' | 'jwksUrl' | 'jwtAudience'>,
-    private readonly now: () => number = Date.now,
+    /** The time of day, which is what `exp` is said in. */
+    private readonly now: () => number = () => new Date().getTime(),
   ) {
     if (config.jwtSecret !== null) this.checkSignature = bySecret(config.jwtSecret);
     else if (config.jwksUrl !== null) this.checkSignature = byJwks(new URL(config.jwksUrl));
