@@ -155,7 +155,7 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
       setImmediate(() => connection.close('unauthenticated'));
       throw new ProblemError('unauthenticated', 'The token is of another user.');
     }
-    this.sessions.renew(connection, identity.expiresAt);
+    this.sessions.renew(connection, identity);
     return { ok: true };
   }
 

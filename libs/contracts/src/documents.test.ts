@@ -20,6 +20,7 @@ const built: Record<ServiceName, string[]> = {
     'PATCH /v1/me',
     'GET /v1/users/{id}',
     'POST /v1/users',
+    'POST /v1/users/{id}/revoke-tokens',
     'POST /v1/channels',
     'GET /v1/channels',
     'GET /v1/channels/{id}',

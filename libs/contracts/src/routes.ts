@@ -30,7 +30,7 @@ import {
   reconciled,
   unread,
 } from './unread.js';
-import { createdUsers, createUsers, me, updateMe, user } from './user.js';
+import { createdUsers, createUsers, me, revokedTokens, updateMe, user } from './user.js';
 
 export const serviceNames = [
   'message-api',
@@ -114,6 +114,16 @@ export const routes = {
     summary: 'Create users, or bring them up to date, before their first token',
     body: createUsers,
     answers: { 200: createdUsers },
+  },
+  revokeTokens: {
+    ...messageApi,
+    asks: 'admin',
+    method: 'POST',
+    path: '/v1/users/{id}/revoke-tokens',
+    summary: 'Refuse every token issued to a user so far, and close their sockets',
+    params: byId,
+    answers: { 200: revokedTokens },
+    problems: ['not-found'],
   },
   createChannel: {
     ...messageApi,

@@ -39,6 +39,8 @@ export const tokenClaims = z.object({
     .pipe(name),
   /** In seconds since 1970. */
   exp: z.number(),
+  /** Likewise. A token without it counts as issued before any revocation. */
+  iat: z.number().optional().catch(undefined),
   picture: picture.optional().catch(undefined),
   role: z.literal('admin').optional().catch(undefined),
 });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { externalIdCharsMax, pictureCharsMax, usersCreateMax } from './limits.js';
-import { id, name, storable, storablePattern } from './scalars.js';
+import { id, name, storable, storablePattern, time } from './scalars.js';
 
 /** The name of a user at the customer's identity provider: the `sub` of their tokens. */
 export const externalId = storable.min(1).max(externalIdCharsMax);
@@ -32,6 +32,10 @@ export type Me = z.infer<typeof me>;
 
 export const updateMe = z.strictObject({ receipts: z.boolean() });
 export type UpdateMe = z.infer<typeof updateMe>;
+
+/** Tokens of the user that were issued (`iat`) before `validFrom` are refused from now on. */
+export const revokedTokens = z.object({ userId: id, validFrom: time }).meta({ id: 'RevokedTokens' });
+export type RevokedTokens = z.infer<typeof revokedTokens>;
 
 /** POST /v1/users: users known before their first token. One that exists already is brought up to date. */
 export const createUsers = z.strictObject({

@@ -29,4 +29,5 @@ export const migrations = [
   sqlMigration('CountedCursor1763769600005', '0006-counted-cursor.sql'),
   sqlMigration('Imports1763769600006', '0007-imports.sql'),
   sqlMigration('UserReceipts1763769600007', '0008-user-receipts.sql'),
+  sqlMigration('TokenRevocation1763769600008', '0009-token-revocation.sql'),
 ];

@@ -1,5 +1,5 @@
 import type { CreateUsers, TokenClaims, UpdateMe } from '@tidemark/contracts';
-import { IdentityStore } from '@tidemark/runtime';
+import { IdentityStore, type Revocation } from '@tidemark/runtime';
 import type { Query } from './connection.js';
 import type { Database } from './database.js';
 
@@ -16,7 +16,11 @@ export interface MeRow extends UserRow {
   receipts: boolean;
 }
 
+/** With what concerns their tokens alone, and no client. */
+type AuthenticatedUser = UserRow & { tokensValidFrom: Date | null };
+
 const columns = `id, external_id AS "externalId", name, picture, kind`;
+const REVOCATIONS_A_STATEMENT = 1_000;
 
 /** A user is created from the claims of the first valid token, and follows the claims of later ones. */
 export class UsersStore extends IdentityStore {
@@ -24,12 +28,12 @@ export class UsersStore extends IdentityStore {
     super();
   }
 
-  async ensureUser(claims: Pick<TokenClaims, 'sub' | 'name' | 'picture'>): Promise<UserRow> {
+  async ensureUser(claims: Pick<TokenClaims, 'sub' | 'name' | 'picture'>): Promise<AuthenticatedUser> {
     const { sub } = claims;
     // Reads first: an upsert would write a row for every request.
-    const found = await this.database.query<UserRow>({
+    const found = await this.database.query<AuthenticatedUser>({
       name: 'user-by-external-id',
-      text: `SELECT ${columns} FROM users WHERE external_id = $1`,
+      text: `SELECT ${columns}, tokens_valid_from AS "tokensValidFrom" FROM users WHERE external_id = $1`,
       values: [sub],
     });
     const user = found.rows[0];
@@ -37,10 +41,10 @@ export class UsersStore extends IdentityStore {
     const name = user && claims.name === sub ? user.name : claims.name;
     const picture = claims.picture ?? user?.picture ?? null;
     if (user && user.name === name && user.picture === picture) return user;
-    const { rows } = await this.database.query<UserRow>(
+    const { rows } = await this.database.query<AuthenticatedUser>(
       `INSERT INTO users (external_id, name, picture) VALUES ($1, $2, $3)
        ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, picture = excluded.picture
-       RETURNING ${columns}`,
+       RETURNING ${columns}, tokens_valid_from AS "tokensValidFrom"`,
       [sub, name, picture],
     );
     return rows[0]!;
@@ -67,6 +71,38 @@ export class UsersStore extends IdentityStore {
     );
     return new Map(rows.map((user) => [user.externalId, user]));
   }
+
+  /**
+   * Refuses every token issued to the user so far. `iat` is in whole seconds, so that those of the present second go
+   * as well. null: no such user.
+   */
+  async revokeTokens(userId: string): Promise<Revocation | null> {
+    const { rows } = await this.database.query<{ validFrom: Date }>(
+      `UPDATE users
+          SET tokens_valid_from = greatest(tokens_valid_from, date_trunc('second', clock_timestamp()) + interval '1 second')
+        WHERE id = $1 RETURNING tokens_valid_from AS "validFrom"`,
+      [userId],
+    );
+    return rows[0] ? { userId, validFrom: rows[0].validFrom.getTime() } : null;
+  }
+
+  override revokedWithin = async (withinMs: number): Promise<Revocation[]> => {
+    const found: Revocation[] = [];
+    for (let isMore = true; isMore;) {
+      const last = found.at(-1);
+      const { rows } = await this.database.query<{ id: string; validFrom: Date }>({
+        name: 'users-revoked',
+        text: `SELECT id, tokens_valid_from AS "validFrom" FROM users
+                WHERE (tokens_valid_from, id) >
+                      (coalesce($2::timestamptz, clock_timestamp() - $1 * interval '1 millisecond'), $3::bigint)
+                ORDER BY tokens_valid_from, id LIMIT ${REVOCATIONS_A_STATEMENT}`,
+        values: [withinMs, last ? new Date(last.validFrom) : null, last?.userId ?? '0'],
+      });
+      found.push(...rows.map(({ id, validFrom }) => ({ userId: id, validFrom: validFrom.getTime() })));
+      isMore = rows.length === REVOCATIONS_A_STATEMENT;
+    }
+    return found;
+  };
 
   /** Those of the ids that exist, by id. */
   async byIds(

@@ -83,7 +83,7 @@ export class Keys {
 
   /** topic: a channel's events, as they are applied, and who is writing in it. */
   eventsTopic = (channelId: string): string => `events:${channelId}`;
-  /** topic: what concerns one user alone: notices and memberships gained. */
+  /** topic: what concerns one user alone: notices, memberships gained, and that their tokens are revoked. */
   userTopic = (userId: string): string => `user:${userId}`;
   /** topic: answers to one gateway's read reports. */
   replyTopic = (gatewayId: string): string => `reply:${gatewayId}`;

@@ -2,6 +2,7 @@ export { AuthGuard } from './auth/auth.guard.js';
 export { AdminOnly, CurrentUser, Public } from './auth/decorators.js';
 export { signDevToken, type DevTokenClaims } from './auth/dev-token.js';
 export { Authenticator, IdentityStore, type Identity } from './auth/identity.js';
+export { Revocations, type Revocation } from './auth/revocations.js';
 export { TokenVerifier } from './auth/token-verifier.js';
 export {
   ConfigError,

@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Channel, Message, Problem, SendMessageInput, Visibility } from '@tidemark/contracts';
-import { createHttpApp, createRuntime, loadConfig, signDevToken, type Runtime } from '@tidemark/runtime';
+import {
+  createHttpApp,
+  createRuntime,
+  loadConfig,
+  signDevToken,
+  type DevTokenClaims,
+  type Runtime,
+} from '@tidemark/runtime';
 import { AppModule } from '../app.module.js';
 import { Applies } from '../events/applies.js';
 
@@ -53,8 +60,18 @@ export class Api {
 
   /** Someone new, with a token of their own. */
   async person(name: string, role?: 'admin'): Promise<Person> {
-    const { token } = signDevToken(SECRET, { sub: `${name}:${randomUUID()}`, name, ...(role && { role }) });
-    const person = new Person(this, token, name);
+    return this.withToken({ sub: `${name}:${randomUUID()}`, name, ...(role && { role }) });
+  }
+
+  /** The same person with a token that was issued at `now`. */
+  async personAt(person: Person, now: Date): Promise<Person> {
+    return this.withToken({ sub: person.externalId, name: person.name }, now);
+  }
+
+  private async withToken(claims: DevTokenClaims & { name: string }, now = new Date()): Promise<Person> {
+    const { token } = signDevToken(SECRET, claims, { now: now.getTime() });
+    const { sub, name } = claims;
+    const person = new Person(this, token, name, sub);
     const { status, body } = await person.get<{ id: string }>('/v1/me');
     if (status !== 200) throw new Error(`${name} is not let in: ${status}`);
     return Object.assign(person, { id: body.id });
@@ -70,6 +87,7 @@ export class Person {
     private readonly api: Api,
     private readonly token: string,
     readonly name: string,
+    readonly externalId: string,
   ) {}
 
   async call<Body = Problem>(

@@ -7,6 +7,7 @@ import {
   type CreatedUsers,
   type CreateUsers,
   type Me,
+  type RevokedTokens,
   type UpdateMe,
   type User,
 } from '@tidemark/contracts';
@@ -41,5 +42,12 @@ export class UsersController {
   @HttpCode(200)
   create(@ZBody(createUsers) { users }: CreateUsers): Promise<Answer<CreatedUsers>> {
     return this.users.upsert(users);
+  }
+
+  @AdminOnly()
+  @Post('users/:id/revoke-tokens')
+  @HttpCode(200)
+  revokeTokens(@ZParams(routes.revokeTokens.params) { id }: { id: string }): Promise<Answer<RevokedTokens>> {
+    return this.users.revokeTokens(id);
   }
 }

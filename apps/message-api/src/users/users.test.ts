@@ -1,4 +1,6 @@
-import type { CreatedUsers, DevToken, Me, User } from '@tidemark/contracts';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { CreatedUsers, DevToken, Me, RevokedTokens, User } from '@tidemark/contracts';
+import { UsersStore } from '@tidemark/database';
 import { useDatabase, useRedis } from '@tidemark/testing';
 import { useApi, type Person } from '../test-support/use-api.js';
 
@@ -108,6 +110,31 @@ describe('users', () => {
     const [ada] = await upsert({ externalId: 'p:ada', name: 'Ada', picture: 'https://example.com/a.png' });
     const { token } = await devToken({ user: 'p:ada', name: 'Ada L.' });
     expect(await me(token)).toEqual({ ...ada, name: 'Ada L.', receipts: true });
+  });
+
+  it('are refused with every token of before, once it is revoked, and let in with a new one', async () => {
+    const ada = await api.person('Ada');
+    const bob = await api.person('Bob');
+    const { status, body } = await admin.post<RevokedTokens>(`/v1/users/${ada.id}/revoke-tokens`, {});
+    expect([status, body]).toEqual([200, { userId: ada.id, validFrom: expect.any(String) }]);
+    const refused = await ada.get('/v1/me');
+    expect([refused.status, refused.body.code]).toEqual([401, 'unauthenticated']);
+    expect((await bob.get('/v1/me')).status).toBe(200);
+    const again = await api.personAt(ada, new Date(body.validFrom));
+    expect((await again.get('/v1/me')).status).toBe(200);
+    const nobody = await admin.post('/v1/users/9223372036854775807/revoke-tokens', {});
+    expect([nobody.status, nobody.body.code]).toEqual([404, 'not-found']);
+  });
+
+  it('are refused by an instance that nobody told', async () => {
+    const ada = await api.person('Ada');
+    await new UsersStore(await database.open()).revokeTokens(ada.id);
+    let status = 200;
+    while (status === 200) {
+      await delay(20);
+      ({ status } = await ada.get('/v1/me'));
+    }
+    expect(status).toBe(401);
   });
 
   it('that are not there are not found', async () => {

@@ -52,6 +52,8 @@ export class Connection {
   readonly lane = new Lane();
   readonly rate = new TokenBucket(eventsPerSecond, eventsBurst);
   readonly typingRate = new TokenBucket(typingPerSecond, typingBurst);
+  /** Of the token that it goes by at present. */
+  issuedAt = new Date(0);
   readsUnderWay = 0;
   catchUpsUnderWay = 0;
   opensUnderWay = 0;

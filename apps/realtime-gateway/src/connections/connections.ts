@@ -1,12 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ClosingCode, Notice } from '@tidemark/contracts';
 import { Keys } from '@tidemark/redis';
-import { Metrics } from '@tidemark/runtime';
+import { Metrics, Revocations, type Revocation } from '@tidemark/runtime';
 import { Topics } from '../topics/topics.js';
 import type { Connection } from './connection.js';
 
 type Membership = { type: 'membership'; channelId: string };
-type Said = Membership | (Notice & { except?: string });
+type TokensRevoked = { type: 'tokens-revoked'; validFrom: number };
+type Said = Membership | TokensRevoked | (Notice & { except?: string });
 
 /** The connections of this gateway, by user, and what is said to users alone. */
 @Injectable()
@@ -18,8 +19,10 @@ export class Connections {
   constructor(
     private readonly topics: Topics,
     private readonly keys: Keys,
+    private readonly revocations: Revocations,
     @Inject(Metrics) metrics: Metrics,
   ) {
+    revocations.onNoted((revocation) => this.closeRevoked(revocation));
     metrics.gauge('connections', 'Sockets that are connected.', [], (gauge) => gauge.set(this.all.size));
   }
 
@@ -67,9 +70,18 @@ export class Connections {
     for (const connection of this.everyone()) connection.close(code);
   }
 
+  private closeRevoked({ userId, validFrom }: Revocation): void {
+    for (const connection of this.of(userId)) {
+      if (connection.issuedAt.getTime() < validFrom) connection.close('unauthenticated');
+    }
+  }
+
   private hear(userId: string, message: string): void {
     const said = JSON.parse(message) as Said;
     if (said.type === 'membership') return this.onMembership(userId, said.channelId);
+    if (said.type === 'tokens-revoked') {
+      return this.revocations.note({ userId, validFrom: said.validFrom });
+    }
     const { except, ...notice } = said;
     for (const connection of this.byUser.get(userId) ?? []) {
       if (connection.id !== except) connection.outbox.notify(notice);

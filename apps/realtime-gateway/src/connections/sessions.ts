@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { Drain, LOG, Metrics, type Log } from '@tidemark/runtime';
+import { Drain, LOG, Metrics, type Identity, type Log } from '@tidemark/runtime';
 import { Feeds } from '../feeds/feeds.js';
 import { Heads } from '../feeds/heads.js';
 import { Arrivals } from '../memberships/arrivals.js';
@@ -72,7 +72,7 @@ export class Sessions {
     });
     held.connection = connection;
     held.admission = undefined;
-    this.renew(connection, identity.expiresAt);
+    this.renew(connection, identity);
     connection.lane
       .run(() => this.arrivals.arrive(connection, resume))
       .catch((err: unknown) => {
@@ -92,7 +92,8 @@ export class Sessions {
     socket.conn.close();
   }
 
-  renew(connection: Connection, expiresAt: Date): void {
+  renew(connection: Connection, { issuedAt, expiresAt }: Pick<Identity, 'issuedAt' | 'expiresAt'>): void {
+    connection.issuedAt = issuedAt;
     this.cancelExpiry.get(connection)?.();
     const expire = () => connection.close('token-expired');
     this.cancelExpiry.set(connection, this.wheel.add(expiresAt.getTime(), expire));

@@ -4,7 +4,7 @@ import type { TokenClaims } from '@tidemark/contracts';
 import { z } from 'zod';
 import { AdminOnly, CurrentUser, Public } from '../auth/decorators.js';
 import { signDevToken } from '../auth/dev-token.js';
-import { IdentityStore, type Identity } from '../auth/identity.js';
+import { IdentityStore, type Identity, type KnownUser } from '../auth/identity.js';
 import { createHttpApp, type HttpAppOptions } from '../http/http-app.js';
 import { ZBody, ZParams, ZQuery } from '../http/validation.js';
 import type { Log } from '../log.js';
@@ -67,10 +67,12 @@ class ThingsController {
 class MemoryIdentityStore extends IdentityStore {
   readonly ensured: TokenClaims[] = [];
 
-  ensureUser(claims: TokenClaims): Promise<{ id: string }> {
+  ensureUser(claims: TokenClaims): Promise<KnownUser> {
     this.ensured.push(claims);
-    return Promise.resolve({ id: String(claims.sub.length) });
+    return Promise.resolve({ id: String(claims.sub.length), tokensValidFrom: null });
   }
+
+  revokedWithin = () => Promise.resolve([]);
 }
 
 export interface TestApp {

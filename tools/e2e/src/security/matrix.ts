@@ -150,6 +150,13 @@ export const routeRows: Record<RouteName, Row[]> = {
       always(administrators),
     ),
   ],
+  revokeTokens: [
+    http(
+      'revoke the tokens of a user',
+      api('POST', ({ author }) => `/v1/users/${author.id}/revoke-tokens`),
+      always(administrators),
+    ),
+  ],
   createChannel: [
     http(
       'create a channel',

@@ -7,6 +7,11 @@ export interface Answer {
   body: Record<string, unknown> & { code?: string };
 }
 
+export interface PersonOptions {
+  expiresInS?: number;
+  role?: 'admin';
+}
+
 const ackMs = 10_000;
 
 /** Somebody with a token, who asks over HTTP and sockets and keeps every word that they were told. */
@@ -20,12 +25,12 @@ export class Person {
   constructor(
     private readonly stack: Stack,
     readonly name: string,
-    { expiresInS }: { expiresInS?: number } = {},
+    options: PersonOptions = {},
   ) {
-    this.token = stack.token(`${name}:${Math.random()}`, { name, ...(expiresInS && { expiresInS }) });
+    this.token = stack.token(`${name}:${Math.random()}`, { name, ...options });
   }
 
-  static async called(stack: Stack, name: string, options?: { expiresInS?: number }): Promise<Person> {
+  static async called(stack: Stack, name: string, options?: PersonOptions): Promise<Person> {
     const person = new Person(stack, name, options);
     person.id = (await person.ask('message-api', 'GET', '/v1/me')).body['id'] as string;
     return person;

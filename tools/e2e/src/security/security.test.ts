@@ -4,7 +4,7 @@ import { waitFor } from '@tidemark/engines';
 import { useDatabase } from '@tidemark/testing';
 import { GuardedStack, mark, page } from './guarded-stack.js';
 import { eventRows, lastWords, roles, routeRows, type Role, type Scene } from './matrix.js';
-import { Person } from './person.js';
+import { Person, type PersonOptions } from './person.js';
 import { RawConnection } from './raw-connection.js';
 
 jest.setTimeout(120_000);
@@ -14,7 +14,7 @@ const transports = ['websocket', 'polling'] as const;
 const database = useDatabase();
 let guarded: GuardedStack;
 const people: Person[] = [];
-const person = async (name: string, options?: { expiresInS?: number }) => {
+const person = async (name: string, options?: PersonOptions) => {
   const someone = await Person.called(guarded.stack, name, options);
   people.push(someone);
   return someone;
@@ -112,6 +112,25 @@ describe('a socket', () => {
     await hears(ada, `${mark} to the rest`, 2);
     await hears(bob, 'member.left', 2);
     expect(bob.heard.filter((words) => words.includes(`${mark} to the rest`))).toEqual([]);
+  });
+
+  it('is closed on every gateway when the tokens of its user are revoked, and no service takes them again', async () => {
+    const [ada, root] = [await person('ada'), await person('root', { role: 'admin' })];
+    const sockets = await Promise.all([0, 1].map((gateway) => ada.connect({ gateway })));
+    const closed = sockets.map((socket) => new Promise((resolve) => socket.once('closing', resolve)));
+    const { status } = await root.ask('message-api', 'POST', `/v1/users/${ada.id}/revoke-tokens`);
+    expect(status).toBe(200);
+    const closing = { code: 'unauthenticated', reconnect: false };
+    expect(await Promise.all(closed)).toEqual([closing, closing]);
+    for (const gateway of [0, 1]) {
+      await expect(ada.connect({ gateway })).rejects.toMatchObject({ data: { code: 'unauthenticated' } });
+    }
+    for (const [service, path] of [
+      ['message-api', '/v1/me'],
+      ['read-status-service', '/v1/unread'],
+    ] as const) {
+      await waitFor(`${service} to refuse`, async () => (await ada.ask(service, 'GET', path)).status === 401);
+    }
   });
 
   it('may say no more over polling than over WebSocket', async () => {
