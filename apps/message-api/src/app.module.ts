@@ -27,10 +27,16 @@ import { SendsStore } from './messages/sends.store.js';
 import { DevTokenController } from './users/dev-token.controller.js';
 import { UsersController } from './users/users.controller.js';
 import { UsersService } from './users/users.service.js';
+import { WebhooksController } from './webhooks/webhooks.controller.js';
+import { WebhooksService } from './webhooks/webhooks.service.js';
+import { WebhooksStore } from './webhooks/webhooks.store.js';
 
 @Module({
   imports: [ChannelLogModule],
-  controllers: [UsersController, ChannelsController, MembersController, MessagesController, EventsController],
+  controllers: [
+    ...[UsersController, ChannelsController, MembersController, MessagesController, EventsController],
+    WebhooksController,
+  ],
   providers: [
     { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
     {
@@ -56,6 +62,8 @@ import { UsersService } from './users/users.service.js';
     SendsStore,
     SendBatches,
     SendsService,
+    WebhooksStore,
+    WebhooksService,
   ],
 })
 export class AppModule {

@@ -1,6 +1,7 @@
 import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
 import { ChannelLogModule } from '@tidemark/channel-log';
+import { CONFIG, type Config } from '@tidemark/runtime';
 import { FlushMetrics } from './flush/flush.metrics.js';
 import { FlushProcessor } from './flush/flush.processor.js';
 import { FlushService } from './flush/flush.service.js';
@@ -20,6 +21,11 @@ import { ResidencyProcessor } from './residency/residency.processor.js';
 import { Restore } from './residency/restore.service.js';
 import { RestoreStore } from './residency/restore.store.js';
 import { Schedules } from './schedules.js';
+import { WebhookDeliveries } from './webhooks/deliveries.js';
+import { DueWebhooks } from './webhooks/due-webhooks.js';
+import { WebhookClient } from './webhooks/webhook-client.js';
+import { WebhooksProcessor } from './webhooks/webhooks.processor.js';
+import { WebhooksStore } from './webhooks/webhooks.store.js';
 import { WorkerDrain } from './worker-drain.js';
 
 @Module({
@@ -51,6 +57,11 @@ import { WorkerDrain } from './worker-drain.js';
     RestoreStore,
     Restore,
     ResidencyProcessor,
+    WebhooksStore,
+    { provide: WebhookClient, inject: [CONFIG], useFactory: (config: Config) => new WebhookClient(config) },
+    WebhookDeliveries,
+    WebhooksProcessor,
+    DueWebhooks,
     Schedules,
     WorkerDrain,
   ],

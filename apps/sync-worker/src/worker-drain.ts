@@ -10,6 +10,8 @@ import { DriftSamplingProcessor } from './reconcile/drift-sampling.processor.js'
 import { RelayService } from './relay/relay.service.js';
 import { ResidencyProcessor } from './residency/residency.processor.js';
 import { Restore } from './residency/restore.service.js';
+import { DueWebhooks } from './webhooks/due-webhooks.js';
+import { WebhooksProcessor } from './webhooks/webhooks.processor.js';
 
 /**
  * The worker's way out: no new jobs, those under way are finished, then one last flush of everything, since the
@@ -26,6 +28,8 @@ export class WorkerDrain {
     @Inject(DriftSamplingProcessor) private readonly samplingJobs: DriftSamplingProcessor,
     @Inject(ResidencyProcessor) private readonly residencyJobs: ResidencyProcessor,
     @Inject(Restore) private readonly restore: Restore,
+    @Inject(WebhooksProcessor) private readonly webhookJobs: WebhooksProcessor,
+    @Inject(DueWebhooks) private readonly dueWebhooks: DueWebhooks,
     @Inject(RelayService) private readonly relay: RelayService,
     @Inject(FlushService) private readonly flush: FlushService,
   ) {
@@ -38,7 +42,8 @@ export class WorkerDrain {
     const flushUntil = performance.now() + drainMs * 0.8;
     await Promise.all([
       this.relay.stop(),
-      ...[this.flushJobs, this.pruningJobs, this.samplingJobs, this.residencyJobs].map(({ worker }) =>
+      this.dueWebhooks.stop(),
+      ...[this.flushJobs, this.pruningJobs, this.samplingJobs, this.residencyJobs, this.webhookJobs].map(({ worker }) =>
         this.close(worker, drainMs * 0.4),
       ),
     ]);

@@ -35,6 +35,10 @@ const built: Record<ServiceName, string[]> = {
     'PATCH /v1/channels/{id}/messages/{seq}',
     'DELETE /v1/channels/{id}/messages/{seq}',
     'GET /v1/channels/{id}/events',
+    'POST /v1/webhooks',
+    'GET /v1/webhooks',
+    'DELETE /v1/webhooks/{id}',
+    'POST /v1/webhooks/{id}/enable',
     ...everywhere,
   ],
   'read-status-service': [

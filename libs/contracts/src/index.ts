@@ -22,6 +22,9 @@ export {
   tokenCharsMax,
   usersCreateMax,
   usersQueryMax,
+  webhookChannelsMax,
+  webhooksMax,
+  webhookUrlCharsMax,
 } from './limits.js';
 export {
   amount,
@@ -187,6 +190,18 @@ export {
   type ProblemCode,
   type ProblemError,
 } from './problem.js';
+export {
+  createWebhook,
+  createdWebhook,
+  webhook,
+  webhookBody,
+  webhooks,
+  type CreateWebhook,
+  type CreatedWebhook,
+  type Webhook,
+  type WebhookBody,
+  type Webhooks,
+} from './webhook.js';
 export { health, healthStatus, type Health, type HealthStatus } from './health.js';
 export {
   acknowledgementOf,

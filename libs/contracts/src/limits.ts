@@ -37,6 +37,11 @@ export const usersQueryMax = 100;
 /** Of one `catch-up` or `resume`: what fits into `bodyBytesMax` with realistic ids. Who has more asks again. */
 export const catchUpChannelsMax = 2_000;
 
+/** Of one installation: sync-worker gives each its own turn. */
+export const webhooksMax = 50;
+export const webhookChannelsMax = 100;
+export const webhookUrlCharsMax = 2_048;
+
 /** Of `errors` in a problem: the first ones. A thousand broken entries need no thousand explanations. */
 export const problemErrorsMax = 20;
 /** Of each `pointer` and `detail` in `errors`: a refused field's name may be as long as the body. */

@@ -31,6 +31,7 @@ import {
   unread,
 } from './unread.js';
 import { createdUsers, createUsers, me, revokedTokens, updateMe, user } from './user.js';
+import { createdWebhook, createWebhook, webhook, webhooks } from './webhook.js';
 
 export const serviceNames = [
   'message-api',
@@ -256,6 +257,43 @@ export const routes = {
     query: eventsQuery,
     answers: { 200: eventPage },
     problems: ['forbidden', 'not-found', 'log-pruned'],
+  },
+  createWebhook: {
+    ...messageApi,
+    asks: 'admin',
+    method: 'POST',
+    path: '/v1/webhooks',
+    summary: 'Send what happens from now on to a URL, signed; the secret is said this once',
+    body: createWebhook,
+    answers: { 201: createdWebhook },
+  },
+  listWebhooks: {
+    ...messageApi,
+    asks: 'admin',
+    method: 'GET',
+    path: '/v1/webhooks',
+    summary: 'List all webhooks, and how they fare',
+    answers: { 200: webhooks },
+  },
+  deleteWebhook: {
+    ...messageApi,
+    asks: 'admin',
+    method: 'DELETE',
+    path: '/v1/webhooks/{id}',
+    summary: 'Send nothing to a webhook any more',
+    params: byId,
+    answers: { 204: null },
+    problems: ['not-found'],
+  },
+  enableWebhook: {
+    ...messageApi,
+    asks: 'admin',
+    method: 'POST',
+    path: '/v1/webhooks/{id}/enable',
+    summary: 'Go on where a disabled webhook was left',
+    params: byId,
+    answers: { 200: webhook },
+    problems: ['not-found'],
   },
   getUnread: {
     ...readStatus,

@@ -98,7 +98,7 @@ CREATE TABLE channel_events (
   user_ids     bigint[],                      -- member.*
   read_to      bigint,                        -- message.created: its author's cursor, by readTo
   read_term    integer,
-  xid          xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  xid          xid8 NOT NULL DEFAULT pg_current_xact_id(), -- of who wrote it, or of the row before if that is higher
   PRIMARY KEY (channel_id, seq)
 );
 -- The relay walks the log in commit order, below the oldest transaction still running.

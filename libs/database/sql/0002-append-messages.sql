@@ -102,10 +102,14 @@ BEGIN
        AND m.term = a.term AND m.cursor_seq < a.cursor_to
   ), logged AS (
     INSERT INTO channel_events (channel_id, seq, ordinal, type, actor_id, at, message_seq, author_id, counts,
-                                mentions, everyone, read_to, read_term)
+                                mentions, everyone, read_to, read_term, xid)
     SELECT p_channel_id, p.seq, p.ordinal, 'message.created', p.author_id, moment, p.seq, p.author_id,
            p.thread_seq IS NULL, p.mentions, p.mentions_all, p.cursor_to,
-           CASE WHEN p.cursor_to IS NOT NULL THEN p.term END
+           CASE WHEN p.cursor_to IS NOT NULL THEN p.term END,
+           -- Never falls along a channel, even if this transaction is older than the one that wrote the head: whoever
+           -- walks the log by xid walks each channel by seq. It holds xmin back until it commits, and so is not passed.
+           greatest(pg_current_xact_id(), (SELECT e.xid FROM channel_events e
+                                            WHERE e.channel_id = p_channel_id AND e.seq = channel.head_seq))
       FROM placed p
   ), raised AS (
     UPDATE channels SET head_seq = r.head_seq, ordinal = r.ordinal

@@ -30,4 +30,5 @@ export const migrations = [
   sqlMigration('Imports1763769600006', '0007-imports.sql'),
   sqlMigration('UserReceipts1763769600007', '0008-user-receipts.sql'),
   sqlMigration('TokenRevocation1763769600008', '0009-token-revocation.sql'),
+  sqlMigration('Webhooks1763769600009', '0010-webhooks.sql'),
 ];

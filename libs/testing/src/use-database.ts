@@ -57,7 +57,7 @@ async function empty(pool: pg.Pool): Promise<void> {
     try {
       await pool.query(`
         TRUNCATE users, channels, channel_members, messages, message_mentions, thread_members, channel_events,
-                 imports;
+                 imports, webhooks;
         UPDATE relay_position SET xid = '0', channel_id = 0, seq = 0`);
       return;
     } catch (error) {

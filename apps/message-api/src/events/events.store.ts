@@ -23,8 +23,12 @@ export class EventsStore {
            WHERE id = $1 RETURNING id, head_seq, ordinal
         )
         INSERT INTO channel_events AS e (channel_id, seq, ordinal, type, actor_id, at, message_seq, author_id, counts,
-                                         mentions, was_mentions, everyone, was_everyone, user_ids)
-        SELECT id, head_seq, ordinal, $3, $4, clock_timestamp(), $5, $6, $7, $8, $9, $10, $11, $12 FROM raised
+                                         mentions, was_mentions, everyone, was_everyone, user_ids, xid)
+        SELECT id, head_seq, ordinal, $3, $4, clock_timestamp(), $5, $6, $7, $8, $9, $10, $11, $12,
+               -- Never falls along a channel: append_messages says why.
+               greatest(pg_current_xact_id(), (SELECT h.xid FROM channel_events h
+                                                WHERE h.channel_id = raised.id AND h.seq = raised.head_seq - 1))
+          FROM raised
         RETURNING ${logColumns}`,
       values: [
         channelId,

@@ -26,7 +26,7 @@ export class LogPruningStore {
   /**
    * Removes the oldest events of a channel, at most `limit`, and raises the log's floor with them. Stops at the
    * first that is too young, among the newest, or not relayed yet: what is below the floor is gone without a gap.
-   * How many went.
+   * What a webhook has not been sent is no reason to keep it, but is counted there. How many went.
    */
   prune(channelId: string, retentionDays: number, limit: number): Promise<number> {
     return this.database.transaction(async (client) => {
@@ -37,7 +37,7 @@ export class LogPruningStore {
       );
       const channel = rows[0];
       if (!channel) return 0;
-      const { rowCount } = await client.query(
+      const { rows: pruned } = await client.query<{ removed: string }>(
         `WITH oldest AS (
            SELECT e.seq, e.at < now() - make_interval(days => $4)
                          AND (e.xid, e.channel_id, e.seq) <= (p.xid, p.channel_id, p.seq) AS may_go
@@ -49,11 +49,22 @@ export class LogPruningStore {
          ), raised AS (
            UPDATE channels SET log_floor_seq = floor.seq
              FROM floor WHERE id = $1 AND floor.seq > log_floor_seq
+         ), gone AS (
+           DELETE FROM channel_events e USING floor WHERE e.channel_id = $1 AND e.seq > $2 AND e.seq <= floor.seq
+           RETURNING e.xid, e.channel_id, e.seq, e.type
+         ), unsent AS (
+           SELECT w.id, count(*) AS events FROM webhooks w
+             JOIN gone ON (gone.xid, gone.channel_id, gone.seq) > (w.xid, w.channel_id, w.seq)
+              AND (w.channel_ids IS NULL OR gone.channel_id = ANY (w.channel_ids))
+              AND (w.types IS NULL OR gone.type = ANY (w.types))
+            GROUP BY w.id
+         ), missed AS (
+           UPDATE webhooks w SET missed = w.missed + unsent.events FROM unsent WHERE unsent.id = w.id
          )
-         DELETE FROM channel_events e USING floor WHERE e.channel_id = $1 AND e.seq > $2 AND e.seq <= floor.seq`,
+         SELECT count(*) AS removed FROM gone`,
         [channelId, channel.floor, Number(channel.head) - KEPT_EVENTS, retentionDays, limit],
       );
-      return rowCount ?? 0;
+      return Number(pruned[0]?.removed ?? 0);
     });
   }
 }

@@ -9,8 +9,10 @@ import {
   Queues,
   RESIDENCY_QUEUE,
   SAMPLING_QUEUE,
+  WEBHOOKS_QUEUE,
   type FlushJob,
   type ResidencyJob,
+  type WebhookJob,
 } from './queues.js';
 
 @Module({
@@ -41,6 +43,7 @@ import {
           pruning: new Queue(PRUNING_QUEUE, options),
           sampling: new Queue(SAMPLING_QUEUE, options),
           residency: new Queue<unknown, unknown, ResidencyJob>(RESIDENCY_QUEUE, options),
+          webhooks: new Queue<WebhookJob>(WEBHOOKS_QUEUE, options),
         };
         for (const queue of Object.values(queues)) {
           queue.on('error', (err) => log.debug({ err, queue: queue.name }, 'queue'));

@@ -16,11 +16,18 @@ export type ResidencyJob = 'evict' | 'restore';
 /** Between two looks for a loss; and how long one run takes at the most. */
 export const RESTORE_INTERVAL_MS = 5_000;
 
+/** One job per webhook that has something to be sent. */
+export const WEBHOOKS_QUEUE = 'webhooks';
+
 /** Nest's name of what all workers have in common. */
 export const WORKERS = 'workers';
 
 export interface FlushJob {
   shardName: string;
+}
+
+export interface WebhookJob {
+  webhookId: string;
 }
 
 /** The producers' side: schedulers are written with these, and numbers are asked for. */
@@ -29,6 +36,7 @@ export abstract class Queues {
   abstract readonly pruning: Queue;
   abstract readonly sampling: Queue;
   abstract readonly residency: Queue<unknown, unknown, ResidencyJob>;
+  abstract readonly webhooks: Queue<WebhookJob>;
 }
 
 /** Finished jobs are kept for ever unless told otherwise. Those that failed are few, and worth a look. */

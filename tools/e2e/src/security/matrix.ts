@@ -208,6 +208,16 @@ export const routeRows: Record<RouteName, Row[]> = {
   editMessage: [http('edit a message of another', api('PATCH', atMessage(), { text }), ownerAlone)],
   deleteMessage: [http('delete a message of another', api('DELETE', atMessage()), ownerAlone)],
   listEvents: [http('read the log', api('GET', at('/events?after=0')), noneButMembers)],
+  createWebhook: [
+    http(
+      'have everything sent to them',
+      api('POST', '/v1/webhooks', { url: 'https://hooks.example/' }),
+      always(administrators),
+    ),
+  ],
+  listWebhooks: [http('list webhooks', api('GET', '/v1/webhooks'), always(administrators))],
+  deleteWebhook: [http('delete a webhook', api('DELETE', '/v1/webhooks/1'), always(administrators))],
+  enableWebhook: [http('enable a webhook', api('POST', '/v1/webhooks/1/enable'), always(administrators))],
   getUnread: [list('count all that is unread', counts('GET', '/v1/unread'))],
   queryUnread: [
     list(
