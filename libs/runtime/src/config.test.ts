@@ -31,6 +31,9 @@ describe('loadConfig', () => {
       logRetentionDays: 30,
       userRequestsPerS: 0,
       drainMs: 10_000,
+      tracing: null,
+      queueBoard: false,
+      socketAdmin: null,
     });
   });
 
@@ -52,6 +55,27 @@ describe('loadConfig', () => {
     expect(config.redis).toEqual({ urls: ['redis://a:7000', 'redis://b:7001'], cluster: true });
     expect(config.queueRedis).toEqual({ urls: ['redis://queue'], cluster: false });
     expect(config.shards).toBe(16);
+  });
+
+  const collector = 'http://collector:4318';
+  const hash = '$2b$10$heqvAkYMez.Va6Et2uXInOnkCT6/uQj1brkrbyG3LpopDklcq7ZOS';
+
+  it.each<[Record<string, string>, string | null]>([
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: collector }, `${collector}/v1/traces`],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: `${collector}/otlp/` }, `${collector}/otlp/v1/traces`],
+    [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector}/mine` }, `${collector}/mine`],
+    [{ OTEL_TRACES_EXPORTER: 'otlp' }, 'http://localhost:4318/v1/traces'],
+    [{ OTEL_TRACES_EXPORTER: 'none', OTEL_EXPORTER_OTLP_ENDPOINT: collector }, null],
+    [{ OTEL_SDK_DISABLED: 'true', OTEL_EXPORTER_OTLP_ENDPOINT: collector }, null],
+    // Somebody else's protocol is no reason not to start where there is nothing to send.
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, null],
+  ])('of %j, sends spans to %s', (env, url) => {
+    expect(testConfig(env).tracing?.url ?? null).toBe(url);
+  });
+
+  it('has an admin view only for who has a name and a password', () => {
+    const { socketAdmin } = testConfig({ SOCKET_ADMIN_USERNAME: 'ops', SOCKET_ADMIN_PASSWORD_HASH: hash });
+    expect(socketAdmin).toEqual({ username: 'ops', passwordHash: hash });
   });
 
   const wrong: [string, Record<string, string | undefined>, RegExp][] = [
@@ -103,6 +127,19 @@ describe('loadConfig', () => {
       /^JWKS_URL cannot be set beside JWT_SECRET$/,
     ],
     ['a JWKS over ftp', { JWT_SECRET: undefined, JWKS_URL: 'ftp://a' }, /^JWKS_URL must be a URL/],
+    ['an admin without a password', { SOCKET_ADMIN_USERNAME: 'ops' }, /^SOCKET_ADMIN_PASSWORD_HASH and/],
+    [
+      'a password in the clear',
+      { SOCKET_ADMIN_USERNAME: 'ops', SOCKET_ADMIN_PASSWORD_HASH: 'hunter2' },
+      /^SOCKET_ADMIN_PASSWORD_HASH must be a bcrypt hash/,
+    ],
+    ['an unknown sampler', { OTEL_TRACES_SAMPLER: 'most' }, /^OTEL_TRACES_SAMPLER must be parentbased_/],
+    ['more than all', { OTEL_TRACES_SAMPLER_ARG: '1.5' }, /^OTEL_TRACES_SAMPLER_ARG must be a number/],
+    [
+      'spans by another protocol',
+      { OTEL_EXPORTER_OTLP_ENDPOINT: collector, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' },
+      /^OTEL_EXPORTER_OTLP_PROTOCOL must be http\/json$/,
+    ],
     ['two wrong values', { PORT: 'x', SHARDS: 'y' }, /^PORT must [^\n]*; SHARDS must [^\n]*$/],
   ];
   it.each(wrong)('refuses %s', (_title, changes, message) => {

@@ -59,6 +59,18 @@ const origin = z.string().refine(
   { error: 'must be origins such as https://chat.example, http://localhost:* or *' },
 );
 
+/** A share, as 0.25. */
+const ratio = z
+  .string()
+  .refine((text) => /^(0(\.\d{1,9})?|1(\.0{1,9})?)$/.test(text), { error: 'must be a number from 0 to 1' })
+  .transform(Number)
+  .default(1);
+
+/** As bcrypt writes it: dearer hashes would hold up whoever else waits for this process. */
+const bcryptHash = z.string().refine((text) => /^\$2[ab]\$1[0-2]\$[./A-Za-z0-9]{53}$/.test(text), {
+  error: 'must be a bcrypt hash ($2a$ or $2b$) of cost 10 to 12',
+});
+
 const databaseUrl = url('postgres', 'postgresql');
 
 const readStatusStrategies = ['watermark', 'write-behind', 'sync-db', 'redis-only'] as const;
@@ -79,6 +91,25 @@ export const keptUnder: Record<ReadStatusStrategyName, Kept> = {
   'sync-db': { counters: true, stored: 'first' },
   'redis-only': { counters: true, stored: 'never' },
 };
+
+const samplers = [
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+  'always_on',
+  'always_off',
+  'traceidratio',
+] as const;
+
+/** Where spans go, and of how much there are any. */
+export interface TracingConfig {
+  /** An OTLP/HTTP collector's, path included. */
+  url: string;
+  sampler: (typeof samplers)[number];
+  /** For the samplers by ratio, 0 to 1. */
+  ratio: number;
+  exportDelayMs: number;
+}
 
 const environment = z
   .object({
@@ -109,6 +140,18 @@ const environment = z
     WEBHOOK_FAILURES_MAX: whole(84, 1, 10_000),
     WEBHOOK_PRIVATE_ADDRESSES: choice(['refuse', 'allow']),
     DRAIN_MS: whole(10_000, 0, 600_000),
+    QUEUE_BOARD: choice(['false', 'true']),
+    SOCKET_ADMIN_USERNAME: z.string().max(64).optional(),
+    SOCKET_ADMIN_PASSWORD_HASH: bcryptHash.optional(),
+    // OpenTelemetry's own names. What else it defines (headers, timeouts, the resource) its exporter reads by itself.
+    OTEL_SDK_DISABLED: choice(['false', 'true']),
+    OTEL_TRACES_EXPORTER: z.enum(['none', 'otlp'], { error: 'must be none or otlp' }).optional(),
+    OTEL_EXPORTER_OTLP_ENDPOINT: url('http', 'https').optional(),
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url('http', 'https').optional(),
+    OTEL_EXPORTER_OTLP_PROTOCOL: z.string().optional(),
+    OTEL_TRACES_SAMPLER: choice(samplers),
+    OTEL_TRACES_SAMPLER_ARG: ratio,
+    OTEL_BSP_SCHEDULE_DELAY: whole(5_000, 10, 60_000),
   })
   .superRefine((env, ctx) => {
     const refuse = (name: string, message: string) => ctx.addIssue({ code: 'custom', path: [name], message });
@@ -117,6 +160,10 @@ const environment = z
       refuse('REDIS_CLUSTER_URLS', 'cannot be set beside REDIS_URL');
     if (env.READ_ACK === 'database' && env.READ_STATUS_STRATEGY === 'redis-only')
       refuse('READ_ACK', 'cannot be database under redis-only, which commits no read');
+    if ((env.SOCKET_ADMIN_USERNAME === undefined) !== (env.SOCKET_ADMIN_PASSWORD_HASH === undefined))
+      refuse('SOCKET_ADMIN_PASSWORD_HASH', 'and SOCKET_ADMIN_USERNAME are set together or not at all');
+    if (tracingOf(env) && ![undefined, 'http/json'].includes(env.OTEL_EXPORTER_OTLP_PROTOCOL))
+      refuse('OTEL_EXPORTER_OTLP_PROTOCOL', 'must be http/json');
     if (!env.JWT_SECRET && !env.JWKS_URL) refuse('JWT_SECRET', 'is required (or JWKS_URL)');
     // Accepting both would widen who may sign without anyone having asked for it.
     if (env.JWT_SECRET && env.JWKS_URL) refuse('JWKS_URL', 'cannot be set beside JWT_SECRET');
@@ -127,6 +174,29 @@ const environment = z
         refuse('JWT_SECRET', 'is a development value, refused in production');
     }
   });
+
+interface TracingEnvironment {
+  OTEL_SDK_DISABLED: 'false' | 'true';
+  OTEL_TRACES_EXPORTER?: 'none' | 'otlp';
+  OTEL_EXPORTER_OTLP_ENDPOINT?: string;
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
+  OTEL_TRACES_SAMPLER: TracingConfig['sampler'];
+  OTEL_TRACES_SAMPLER_ARG: number;
+  OTEL_BSP_SCHEDULE_DELAY: number;
+}
+
+/** null: off, as where nobody has said where spans go or that there are any. */
+function tracingOf(env: TracingEnvironment): TracingConfig | null {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: ofTraces } = env;
+  const exporter = env.OTEL_TRACES_EXPORTER ?? ((base ?? ofTraces) ? 'otlp' : 'none');
+  if (exporter === 'none' || env.OTEL_SDK_DISABLED === 'true') return null;
+  return {
+    url: ofTraces ?? `${(base ?? 'http://localhost:4318').replace(/\/+$/, '')}/v1/traces`,
+    sampler: env.OTEL_TRACES_SAMPLER,
+    ratio: env.OTEL_TRACES_SAMPLER_ARG,
+    exportDelayMs: env.OTEL_BSP_SCHEDULE_DELAY,
+  };
+}
 
 /** What READMEs, examples and impatient people write: right in length, known to everyone. */
 const isGuessable = (secret: string): boolean =>
@@ -174,6 +244,12 @@ export interface Config {
   /** Whether webhooks may lead to addresses that are not public. */
   webhookPrivateAddresses: 'refuse' | 'allow';
   drainMs: number;
+  /** null is off. */
+  tracing: TracingConfig | null;
+  /** Bull Board, in sync-worker. */
+  queueBoard: boolean;
+  /** Who may see Socket.IO's admin view of a gateway; null: there is none. */
+  socketAdmin: { username: string; passwordHash: string } | null;
 }
 
 /** One line that names each wrong variable, and never its value. */
@@ -222,6 +298,12 @@ export function loadConfig(service: ServiceName, env: Environment = process.env)
     webhookFailuresMax: vars.WEBHOOK_FAILURES_MAX,
     webhookPrivateAddresses: vars.WEBHOOK_PRIVATE_ADDRESSES,
     drainMs: vars.DRAIN_MS,
+    tracing: tracingOf(vars),
+    queueBoard: vars.QUEUE_BOARD === 'true',
+    socketAdmin:
+      vars.SOCKET_ADMIN_USERNAME !== undefined && vars.SOCKET_ADMIN_PASSWORD_HASH !== undefined
+        ? { username: vars.SOCKET_ADMIN_USERNAME, passwordHash: vars.SOCKET_ADMIN_PASSWORD_HASH }
+        : null,
   };
 }
 
