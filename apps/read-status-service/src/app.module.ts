@@ -6,6 +6,7 @@ import { UnreadCounter } from './counts/unread-counter.js';
 import { CursorCache } from './cursors/cursor-cache.js';
 import { CursorMoves } from './cursors/cursor-moves.js';
 import { ReadCommits } from './cursors/read-commits.js';
+import { ReadTraces } from './cursors/read-traces.js';
 import { ReadStatusController } from './read-status/read-status.controller.js';
 import { ReadStatusService } from './read-status/read-status.service.js';
 import { ReadStatusStore } from './read-status/read-status.store.js';
@@ -38,6 +39,7 @@ const strategies = {
     CursorCache,
     CursorMoves,
     ReadCommits,
+    ReadTraces,
     UnreadCounter,
     ReadStatusStore,
     SyncDbStore,

@@ -184,7 +184,7 @@ export class ChannelLog {
     const { redis, keys, epochs, countsByMember, deliveryPattern } = this.options;
     const { logEpoch } = await this.epochOfLog();
     const facts = run.map(({ row }) => factOf(row));
-    const envelopes = run.map(({ envelope }) => JSON.stringify(envelope));
+    const envelopes = run.map(published);
     const keep = deliveryPattern === 'cache-first' ? { ...kept, messages: run.map(messageIn) } : undefined;
     let waits = 0;
     for (let attempt = 1; attempt <= loadAttemptsMax; attempt++) {
@@ -318,6 +318,11 @@ export class ChannelLog {
       ),
     );
   }
+}
+
+/** An event as gateways hear it: its trace is for them, who leave it out of what clients get. */
+function published({ envelope, trace }: LogEntry): string {
+  return JSON.stringify(trace === undefined ? envelope : { ...envelope, trace });
 }
 
 /** The message that an event is about, as JSON; '' where it is about none. */

@@ -1,6 +1,7 @@
 import type { Channel, Envelope, Message, MessageRef } from '@tidemark/contracts';
 import type { Position } from '@tidemark/database';
 import type { EventFact } from '@tidemark/redis';
+import type { TraceParent } from '@tidemark/runtime';
 import { encodeToken } from './consistency-token.js';
 
 /** A row of channel_events: what happened, to which message, by whom, and whom it named before and after. */
@@ -28,6 +29,8 @@ export interface LogRow {
 export interface LogEntry {
   row: LogRow;
   envelope: Envelope;
+  /** Of the request that it comes of, where that is traced. */
+  trace?: TraceParent;
 }
 
 export type Payload = Message | MessageRef | Channel | { userIds: string[] } | { throughSeq: number };

@@ -11,6 +11,7 @@ export { RedisConnection } from './connection.js';
 export { NoEpochError } from './epoch.js';
 export { groupByShard, Keys } from './keys.js';
 export { RedisFullError, RedisMemory, type MemoryUse } from './memory.js';
+export { forgetReadTraces, noteReadTraces, takeReadTraces } from './read-traces.js';
 export { applyEvents, type ApplyOutcome, type EventFact } from './scripts/apply-events.js';
 export { beginEpoch } from './scripts/begin-epoch.js';
 export { beatOnline, beatUsersMax, readOnline } from './scripts/beat-online.js';

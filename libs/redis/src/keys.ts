@@ -6,7 +6,7 @@
  * the life of a Redis: changing it needs an empty one.
  *
  * Written by: `channel`, `marks`, `recent`, `stream`, `membership` states by whoever applies the log (libs/channel-log);
- * `cursors`, `counters`, `loading` by read-status-service and by apply; `dirty` is added to by
+ * `cursors`, `counters`, `loading` by read-status-service and by apply; `readTrace` by read-status-service; `dirty` is added to by
  * read-status-service and taken from by sync-worker; `reports` and `online` are written by realtime-gateway.
  */
 export class Keys {
@@ -66,6 +66,10 @@ export class Keys {
   loading = (userId: string): string => `{${this.userShardName(userId)}}:loading:${userId}`;
   /** zset: user:channel changed since the last flush, scored by the first change in ms. */
   dirty = (userShardName: string): string => `{${userShardName}}:dirty`;
+
+  /** string: the trace in which a member last read, until a flush takes it. Only where reads are traced; expires. */
+  readTrace = (userId: string, channelId: string): string =>
+    `{${this.userShardName(userId)}}:trace:${userId}:${channelId}`;
 
   /** zset: users who are connected, scored by when that is over unless a gateway says so again, in ms. */
   online = (userShardName: string): string => `{${userShardName}}:online`;

@@ -31,3 +31,15 @@ export { CONFIG, createRuntime, RuntimeModule, type Runtime } from './runtime.js
 export { runService } from './service.js';
 export { isTemporary } from './temporary-errors.js';
 export { TokenBucket } from './token-bucket.js';
+export {
+  activeSpan,
+  fail as failSpan,
+  followUp,
+  inSpan,
+  isTracing,
+  linkOnward,
+  startTrace,
+  traceParentOf,
+  type Span,
+  type TraceParent,
+} from './tracing/spans.js';

@@ -1,6 +1,7 @@
 import type { LoggerService } from '@nestjs/common';
 import { pino, type DestinationStream, type Logger } from 'pino';
 import type { Config } from './config.js';
+import { activeSpanIds } from './tracing/spans.js';
 
 export type Log = Logger;
 
@@ -13,7 +14,7 @@ const SECRET_NAMES = ['authorization', 'token', 'password', 'secret', 'jwtSecret
 const redactedPaths = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 
 export function createLog(
-  config: Pick<Config, 'service' | 'logLevel'>,
+  config: Pick<Config, 'service' | 'logLevel'> & Partial<Pick<Config, 'tracing'>>,
   destination?: DestinationStream,
 ): Log {
   const options = {
@@ -22,6 +23,7 @@ export function createLog(
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: { paths: redactedPaths, censor: '[redacted]' },
     serializers: { err: describeError, error: describeError },
+    ...(config.tracing && { mixin: activeSpanIds }),
   };
   return destination ? pino(options, destination) : pino(options);
 }

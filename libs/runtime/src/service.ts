@@ -14,6 +14,11 @@ export async function runService(
   const config = loadConfigOrExit(name);
   const runtime = createRuntime(config);
   const { log, drain } = runtime;
+  // Loaded only where it is on: it is a good part of what a start takes.
+  if (config.tracing) {
+    const { startTracing } = await import('./tracing/start-tracing.js');
+    startTracing(config.tracing, runtime);
+  }
   // Whatever threw has left its work half done: what is known about that state is nothing, so leave.
   const crash = (what: string) => (err: unknown) => {
     log.fatal({ err }, what);

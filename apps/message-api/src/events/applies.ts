@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog, type LogEntry } from '@tidemark/channel-log';
 import { RedisConnection } from '@tidemark/redis';
-import { LOG, type Log, Metrics } from '@tidemark/runtime';
+import { followUp, inSpan, LOG, type Log, Metrics } from '@tidemark/runtime';
 
 /** How long an answer waits for Redis. What is committed is answered for, applied or not. */
 const WAIT_MS = 250;
@@ -74,10 +74,13 @@ export class Applies {
       const runs = takeContiguous(queue);
       const stop = this.seconds.startTimer();
       try {
-        await this.channelLog.apply(
-          channelId,
-          runs.flatMap(({ entries }) => entries),
+        const entries = runs.flatMap((run) => run.entries);
+        const span = followUp(
+          'apply run',
+          entries.map(({ trace }) => trace),
+          { attributes: { 'tidemark.channel_id': channelId, 'tidemark.events': entries.length } },
         );
+        await inSpan(span, () => this.channelLog.apply(channelId, entries));
         if (this.away) this.log.info('Redis has events applied again');
         this.away = false;
       } catch (error) {

@@ -1,6 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
-import { Metrics, isTemporary, ProblemError } from '@tidemark/runtime';
+import {
+  activeSpan,
+  followUp,
+  inSpan,
+  isTemporary,
+  linkOnward,
+  Metrics,
+  ProblemError,
+  traceParentOf,
+  type Span,
+  type TraceParent,
+} from '@tidemark/runtime';
 import { SendsStore, type Send, type SendRow } from './sends.store.js';
 
 /** Of one statement: long enough that a hot channel's commits are shared, short enough that none waits for long. */
@@ -20,6 +31,8 @@ const REPEATS_AFTER_MS = [0, 50];
 interface Waiting {
   send: Send;
   bytes: number;
+  /** Of the request that sends it. */
+  span: Span | undefined;
   committed: (row: SendRow, batch: CommittedBatch) => void;
   failed: (error: unknown) => void;
 }
@@ -29,6 +42,8 @@ export interface CommittedBatch {
   channelId: string;
   sends: readonly Send[];
   rows: readonly SendRow[];
+  /** Of the sends, by their place; undefined for one that is not traced. */
+  traces: readonly (TraceParent | undefined)[];
 }
 
 /**
@@ -65,6 +80,7 @@ export class SendBatches {
       const waiting: Waiting = {
         send,
         bytes: Buffer.byteLength(send.message.text) + 512,
+        span: activeSpan(),
         committed: (row, batch) => resolve({ row, batch }),
         failed: reject,
       };
@@ -94,8 +110,16 @@ export class SendBatches {
     const stop = this.seconds.startTimer();
     this.sizes.observe(batch.length);
     try {
-      const rows = await this.append(channelId, sends);
-      const committed = { channelId, sends, rows };
+      const traces = batch.map(({ span }) => traceParentOf(span));
+      const span = followUp('append batch', traces, {
+        attributes: { 'tidemark.channel_id': channelId, 'tidemark.batch_size': batch.length },
+      });
+      linkOnward(
+        batch.map((waiting) => waiting.span),
+        span,
+      );
+      const rows = await inSpan(span, () => this.append(channelId, sends));
+      const committed = { channelId, sends, rows, traces };
       batch.forEach((waiting, idx) => {
         const row = rows.find((candidate) => candidate.idx === idx);
         if (row) waiting.committed(row, committed);

@@ -69,13 +69,14 @@ export class SendsService implements OnApplicationShutdown {
     return begun;
   }
 
-  private async settleNow({ channelId, sends, rows }: CommittedBatch): Promise<Position> {
+  private async settleNow({ channelId, sends, rows, traces }: CommittedBatch): Promise<Position> {
     const position = await this.database.position();
     const entries = rows
       .filter(({ outcome }) => outcome === 'appended')
       .map((row) => {
         const send = sends[row.idx]!;
-        return this.log.entryOf(logRowOf(channelId, send, row), messageOf(channelId, send, row), position);
+        const [logRow, message] = [logRowOf(channelId, send, row), messageOf(channelId, send, row)];
+        return { ...this.log.entryOf(logRow, message, position), trace: traces[row.idx] };
       });
     await this.applies.settle(channelId, entries);
     return position;

@@ -2,9 +2,10 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog, type Consistency } from '@tidemark/channel-log';
 import type { Count, Unread } from '@tidemark/contracts';
 import { Keys, RedisConnection, RedisMemory, type MergedCursor } from '@tidemark/redis';
-import { LOG, ProblemError, type Log } from '@tidemark/runtime';
+import { activeSpan, LOG, ProblemError, traceParentOf, type Log, type TraceParent } from '@tidemark/runtime';
 import { chunks, type ExactCount } from '../counts/unread-counter.js';
 import { CursorCache } from '../cursors/cursor-cache.js';
+import { ReadTraces } from '../cursors/read-traces.js';
 import { ReadStatusStrategy, type OwnedCursor, type Standing } from '../strategies/read-status-strategy.js';
 import { ThreadsService, type ThreadReport } from '../threads/threads.service.js';
 import { ReadStatusStore } from './read-status.store.js';
@@ -23,6 +24,8 @@ export interface Report {
   term?: number;
   /** The socket that said it: it needs no notice of it. */
   socketId?: string;
+  /** Of the span in which it is taken. */
+  trace?: TraceParent;
 }
 
 /** Where the member stands now; null for who is not a member, and where there is no such thread. */
@@ -33,6 +36,7 @@ export class ReadStatusService {
   constructor(
     @Inject(CursorCache) private readonly cursors: CursorCache,
     @Inject(ReadStatusStrategy) private readonly strategy: ReadStatusStrategy,
+    @Inject(ReadTraces) private readonly traces: ReadTraces,
     @Inject(ThreadsService) private readonly threads: ThreadsService,
     @Inject(ReadStatusStore) private readonly store: ReadStatusStore,
     @Inject(ChannelLog) private readonly log: ChannelLog,
@@ -72,7 +76,8 @@ export class ReadStatusService {
     const heads = await this.headsFor(reports);
     const reads = clamped(reports, heads);
     const standings = new Array<Standing | null>(reports.length).fill(null);
-    (await this.strategy.advance(reads)).forEach((standing, i) => (standings[reads[i]!.at] = standing));
+    const moved = await this.traces.follow(reads, () => this.strategy.advance(reads));
+    moved.forEach((standing, i) => (standings[reads[i]!.at] = standing));
     return this.answer(standings, reports);
   }
 
@@ -127,7 +132,7 @@ export class ReadStatusService {
 
   /** One member's read of one channel or thread, or a refusal. */
   async advanceOne(report: Report): Promise<Count> {
-    const [count] = await this.advance([report]);
+    const [count] = await this.advance([{ ...report, trace: traceParentOf(activeSpan()) }]);
     if (!count) throw await this.refusal(report);
     return count;
   }

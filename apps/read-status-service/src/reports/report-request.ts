@@ -23,6 +23,8 @@ export const reportRequest = z.discriminatedUnion('kind', [
         threadSeq: z.number().optional(),
       }),
     ),
+    /** The span in which it was said, where that is traced. */
+    trace: z.string().max(55).optional(),
   }),
   z.object({ kind: z.literal('notice'), userId: z.string(), channelId: z.string() }),
 ]);

@@ -3,7 +3,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Count } from '@tidemark/contracts';
 import { connectBlocking, Keys, RedisConnection, type RedisClient } from '@tidemark/redis';
-import { CONFIG, Drain, LOG, Metrics, toProblemError, type Config, type Log } from '@tidemark/runtime';
+import {
+  CONFIG,
+  Drain,
+  failSpan,
+  followUp,
+  LOG,
+  Metrics,
+  toProblemError,
+  traceParentOf,
+  type Config,
+  type Log,
+} from '@tidemark/runtime';
 import { ReadStatusService, type Report } from '../read-status/read-status.service.js';
 import { reportRequest, type ReportRequest, type SaidRequest } from './report-request.js';
 
@@ -144,10 +155,13 @@ export class ReportsConsumer implements OnApplicationBootstrap {
   ): Promise<void> {
     if (said.length === 0) return;
     const reports: Report[] = [];
-    const spans = said.map(({ userId, socketId, reports: ofRequest }) => {
+    const ranges = said.map(({ userId, socketId, reports: ofRequest, trace: of }) => {
       const from = reports.length;
-      reports.push(...ofRequest.map((report) => ({ ...report, userId, socketId })));
-      return { from, to: reports.length };
+      const attributes = { 'tidemark.reports': ofRequest.length, 'tidemark.batch_size': said.length };
+      const span = followUp(`advance ${kind} cursors`, [of], { kind: 'consumer', attributes });
+      const trace = traceParentOf(span);
+      reports.push(...ofRequest.map((report) => ({ ...report, userId, socketId, trace })));
+      return { from, to: reports.length, span };
     });
     let counts: (Count | null)[] | void;
     try {
@@ -158,12 +172,15 @@ export class ReportsConsumer implements OnApplicationBootstrap {
       if (code === 'internal') this.appLog.error({ err: error }, 'reports were not taken');
       const refusal = { ok: false, code, ...(retryAfterS !== null && { retryAfterMs: retryAfterS * 1000 }) };
       await Promise.all(said.map(({ gatewayId, id }) => this.reply(gatewayId, { id, ...refusal })));
+      for (const { span } of ranges) failSpan(span, code);
       return;
+    } finally {
+      for (const { span } of ranges) span?.end();
     }
     this.reports.inc({ outcome: 'taken', kind }, reports.length);
     await Promise.all(
       said.map(({ gatewayId, id }, i) => {
-        const { from, to } = spans[i]!;
+        const { from, to } = ranges[i]!;
         // Channels that are not theirs, and threads that do not exist, are left out, as ids in a query.
         return this.reply(gatewayId, {
           id,

@@ -1,5 +1,5 @@
 import type { RefetchReason } from '@tidemark/contracts';
-import { isTemporary, type Log } from '@tidemark/runtime';
+import { isTemporary, traceParentOf, type Log, type TraceParent } from '@tidemark/runtime';
 import type { FeedEvent, Publication } from './feed-event.js';
 import type { LogPages } from './log-pages.js';
 import type { Subscription } from './subscription.js';
@@ -75,6 +75,11 @@ export class ChannelFeed {
     return this.recent.slice(afterSeq + 1 - first, toSeq + 1 - first);
   }
 
+  /** In which span an event was delivered, if it was traced and is still at hand. */
+  deliveryOf(seq: number): TraceParent | undefined {
+    return traceParentOf(this.recall(seq - 1, seq)?.[0]?.delivery);
+  }
+
   close(): void {
     this.closed = true;
     if (this.timer) clearTimeout(this.timer);
@@ -104,6 +109,7 @@ export class ChannelFeed {
     this.remember(event);
     for (const subscription of this.subscriptions) subscription.offer(event);
     if (event.type === 'member.left') this.endFor(event);
+    event.delivery?.setAttribute('tidemark.subscriptions', this.subscriptions.size).end();
   }
 
   private endFor({ seq, moved }: FeedEvent): void {

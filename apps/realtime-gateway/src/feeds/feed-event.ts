@@ -1,4 +1,5 @@
 import type { Envelope } from '@tidemark/contracts';
+import { followUp, type Span, type TraceParent } from '@tidemark/runtime';
 
 /** How many of those who joined or left in one event are introduced by a profile. */
 const introducedMembersMax = 100;
@@ -14,7 +15,12 @@ export interface FeedEvent {
   moved: ReadonlySet<string>;
   /** Whom a client wants to know by name to show it; a message's author travels in the message. */
   speaksOf: readonly string[];
+  /** From when it was heard until it is handed to sockets, where it is traced. */
+  delivery?: Span;
 }
+
+/** An envelope as it is published: the trace that it comes of is not for clients. */
+type Published = Envelope & { trace?: TraceParent };
 
 export function feedEventOf(envelope: Envelope, json = JSON.stringify(envelope)): FeedEvent {
   const { seq, type, ordinal } = envelope;
@@ -38,7 +44,7 @@ function spokenOf({ type, actorId, payload }: Envelope, moved: readonly string[]
 export type Publication = { events: FeedEvent[] } | { headSeq: number } | { typing: string };
 
 export function readPublication(message: string): Publication {
-  const said = JSON.parse(message) as Envelope[] | { head: number } | { typing: string };
+  const said = JSON.parse(message) as Published[] | { head: number } | { typing: string };
   if (!Array.isArray(said)) {
     if ('typing' in said && typeof said.typing === 'string') return said;
     if (!('head' in said && Number.isSafeInteger(said.head)))
@@ -47,5 +53,16 @@ export function readPublication(message: string): Publication {
   }
   // The usual run is one event: its JSON is what is between the brackets.
   const single = said.length === 1 ? message.slice(1, -1) : undefined;
-  return { events: said.map((envelope) => feedEventOf(envelope, single)) };
+  return {
+    events: said.map((event) =>
+      event.trace === undefined ? feedEventOf(event, single) : tracedEventOf(event),
+    ),
+  };
+}
+
+function tracedEventOf({ trace, ...envelope }: Published): FeedEvent {
+  const { channelId, seq } = envelope;
+  const attributes = { 'tidemark.channel_id': channelId, 'tidemark.seq': seq };
+  const delivery = followUp('deliver event', [trace], { kind: 'consumer', attributes });
+  return { ...feedEventOf(envelope), delivery };
 }

@@ -2,8 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Acknowledgement, Count, ReadReport, SocketRefusal } from '@tidemark/contracts';
 import { Keys, RedisConnection } from '@tidemark/redis';
-import { LOG, Metrics, type Log } from '@tidemark/runtime';
+import {
+  failSpan,
+  inSpan,
+  isTracing,
+  LOG,
+  Metrics,
+  startTrace,
+  traceParentOf,
+  type Log,
+  type Span,
+  type TraceParent,
+} from '@tidemark/runtime';
 import type { Connection } from '../connections/connection.js';
+import { Feeds } from '../feeds/feeds.js';
 import { Topics } from '../topics/topics.js';
 
 const underWayMax = 5_000;
@@ -30,6 +42,7 @@ export class ReadReports implements OnApplicationBootstrap {
     private readonly redis: RedisConnection,
     private readonly topics: Topics,
     private readonly keys: Keys,
+    private readonly feeds: Feeds,
     @Inject(LOG) private readonly log: Log,
     @Inject(Metrics) metrics: Metrics,
   ) {
@@ -71,17 +84,37 @@ export class ReadReports implements OnApplicationBootstrap {
     if (this.underWay.size >= underWayMax) return { ok: false, code: 'unavailable', retryAfterMs };
     connection.readsUnderWay++;
     try {
-      return await this.ask(kind, connection, reports);
+      const span = kind === 'read' ? this.spanOf(reports) : undefined;
+      return await inSpan(span, async () => {
+        const answer = await this.ask(kind, connection, reports, traceParentOf(span));
+        if (!answer.ok) failSpan(span, answer.code);
+        return answer;
+      });
     } finally {
       connection.readsUnderWay--;
     }
   }
 
-  private ask(kind: Kind, connection: Connection, reports: readonly ReadReport[]): Promise<Answer> {
+  /** A trace of its own, linked to the deliveries of what was read: a message that is traced may have many readers. */
+  private spanOf(reports: readonly ReadReport[]): Span | undefined {
+    if (!isTracing()) return undefined;
+    const links = reports.map(({ channelId, seq }) => this.feeds.find(channelId)?.deliveryOf(seq));
+    return startTrace('report read', {
+      ...{ kind: 'producer', links },
+      attributes: { 'tidemark.reports': reports.length },
+    });
+  }
+
+  private ask(
+    kind: Kind,
+    connection: Connection,
+    reports: readonly ReadReport[],
+    trace: TraceParent | undefined,
+  ): Promise<Answer> {
     const id = String(this.nextId++);
     const { gatewayId } = this;
     const request = JSON.stringify({
-      ...{ kind, gatewayId, id, socketId: connection.id, userId: connection.userId, reports },
+      ...{ kind, gatewayId, id, socketId: connection.id, userId: connection.userId, reports, trace },
     });
     return new Promise((resolve) => {
       const settle = (answer: Answer) => {

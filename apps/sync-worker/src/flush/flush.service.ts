@@ -9,10 +9,21 @@ import {
   RedisConnection,
   RedisMemory,
   settleDirty,
+  takeReadTraces,
   type CursorEntry,
   type DirtyCursor,
 } from '@tidemark/redis';
-import { CONFIG, keptUnder, LOG, type Config, type Log } from '@tidemark/runtime';
+import {
+  CONFIG,
+  inSpan,
+  isTracing,
+  keptUnder,
+  LOG,
+  startTrace,
+  type Config,
+  type Log,
+  type Span,
+} from '@tidemark/runtime';
 import { FlushMetrics } from './flush.metrics.js';
 import { FlushStore, memberKey } from './flush.store.js';
 
@@ -76,6 +87,28 @@ export class FlushService {
       this.config.flushBatchSizeMax,
     );
     if (dirty.length === 0) return 0;
+    const span = isTracing() ? await this.spanOf(shardName, dirty) : undefined;
+    const flushed = await inSpan(span, () => this.flushDirty(shardName, epoch, dirty));
+    if (flushed !== 'fenced') stopTimer();
+    return flushed;
+  }
+
+  /** Linked to the reads it stores, where any of them is traced; a flush of others is not. */
+  private async spanOf(shardName: string, dirty: readonly DirtyCursor[]): Promise<Span | undefined> {
+    const links = await takeReadTraces(this.redis.client, this.keys, dirty).catch((err: unknown) => {
+      this.appLog.debug({ err, shardName }, 'traces of reads');
+      return [];
+    });
+    if (links.length === 0) return undefined;
+    const attributes = { 'tidemark.shard': shardName, 'tidemark.members': dirty.length };
+    return startTrace('flush batch', { kind: 'consumer', attributes, links });
+  }
+
+  private async flushDirty(
+    shardName: string,
+    epoch: string,
+    dirty: readonly DirtyCursor[],
+  ): Promise<number | 'fenced'> {
     const written = await this.store.write(shardName, epoch, dirty);
     if (written === null) {
       this.metrics.refused.inc({ reason: 'fenced' }, dirty.length);
@@ -94,7 +127,6 @@ export class FlushService {
     const { oldestMs } = await settleDirty(this.redis.client, this.keys, shardName, settled);
     // 0: another flush settled all of it.
     if (oldestMs > 0) this.metrics.lag.observe(oldestMs / 1000);
-    stopTimer();
     return dirty.length;
   }
 

@@ -15,6 +15,7 @@ import { isOriginAllowed } from '../config.js';
 import { NestLog } from '../log.js';
 import { ProblemError, ProblemFilter, sendProblem, toProblemError } from '../problems.js';
 import { RuntimeModule, type Runtime } from '../runtime.js';
+import { traceRequests } from '../tracing/request-spans.js';
 import { serveDocs } from './docs.js';
 import { acceptOnlyJson } from './json-body.js';
 
@@ -53,6 +54,7 @@ export async function createHttpApp(
   });
   const fastify = adapter.getInstance<FastifyInstance>();
   acceptOnlyJson(fastify);
+  if (runtime.config.tracing) traceRequests(fastify);
   addHooks(fastify, runtime);
 
   const app = await NestFactory.create<NestFastifyApplication>(
