@@ -26,7 +26,7 @@ export { ZBody, ZParams, ZQuery } from './http/validation.js';
 export { createLog, LOG, type Log } from './log.js';
 export { Lru } from './lru.js';
 export { Metrics } from './metrics.js';
-export { invalidRequest, ProblemError, toProblemError } from './problems.js';
+export { invalidRequest, ProblemError, sendProblem, toProblemError } from './problems.js';
 export { CONFIG, createRuntime, RuntimeModule, type Runtime } from './runtime.js';
 export { runService } from './service.js';
 export { isTemporary } from './temporary-errors.js';
