@@ -22,13 +22,14 @@ export class SocketAdapter extends IoAdapter {
   constructor(
     app: INestApplicationContext,
     private readonly config: Config,
+    private readonly onCreated: (server: Server) => void,
   ) {
     super(app);
   }
 
   override createIOServer(port: number): Server {
     const allowed = (origin: string | undefined) => isOriginAllowed(this.config.origins, origin);
-    return super.createIOServer(port, {
+    const server = super.createIOServer(port, {
       path: socketPath,
       serveClient: false,
       transports: ['websocket', 'polling'],
@@ -44,6 +45,8 @@ export class SocketAdapter extends IoAdapter {
       httpCompression: false,
       connectTimeout: connectMs,
     } as unknown as ServerOptions);
+    this.onCreated(server);
+    return server;
   }
 
   override bindMessageHandlers(socket: Socket, handlers: { message: unknown; callback: unknown }[]): void {
