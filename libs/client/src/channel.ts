@@ -3,7 +3,6 @@ import type {
   Channel as ChannelInfo,
   Count,
   Envelope,
-  EventPage,
   Membership,
   Message,
   MessagePage,
@@ -12,52 +11,24 @@ import type {
   UpdateChannel,
   UpdateMembership,
 } from '@tidemark/contracts';
+import { ChannelApi } from './channel-api.js';
+import { ChannelCounts } from './channel-counts.js';
+import { ChannelLog } from './channel-log.js';
+import type { ChannelSnapshot, ChatMessage } from './channel-snapshot.js';
 import { ChatError } from './chat-error.js';
 import type { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
-import { EventOrder } from './event-order.js';
 import type { Http } from './http.js';
-import { type MessageDraft, Outbox, type PendingMessage } from './outbox.js';
-import { pause, pauseMs } from './pause.js';
+import { type MessageDraft, Outbox } from './outbox.js';
 import type { ReadReports } from './read-reports.js';
-import { type SentMessage, Timeline } from './timeline.js';
-import { UnreadCount } from './unread-count.js';
+import { Snapshots } from './snapshots.js';
+import { Timeline } from './timeline.js';
+import { Typists } from './typists.js';
 
-const pageLimit = 50;
-const fillLimit = 100;
-const readersLimit = 100;
-const threadLimit = 100;
-/** Pages of a gap that bring nothing; then the channel is fetched anew. */
-const emptyPagesMax = 3;
 /** One `typing` in this time. */
 const typingEveryMs = 3_000;
-/** Threads that were asked about, and are none of ours. */
-const threadsAskedMax = 1_000;
-
-export type ChatMessage = SentMessage | PendingMessage;
-
-/** A channel at one moment. It never changes: another one takes its place. */
-export interface ChannelSnapshot {
-  readonly id: string;
-  /** Null until `load()`, `chat.loadChannels()` or an event has told. */
-  readonly info: ChannelInfo | null;
-  readonly member: boolean;
-  /** In seq order; then those on their way, in the order they were sent. */
-  readonly messages: readonly ChatMessage[];
-  /** A page of messages has been loaded. */
-  readonly loaded: boolean;
-  readonly hasBefore: boolean;
-  readonly hasAfter: boolean;
-  /** Null until the first count is there. */
-  readonly count: Count | null;
-  readonly unread: number;
-  readonly mentions: number;
-  /** Followed threads: threadSeq -> count. */
-  readonly threads: ReadonlyMap<number, Count>;
-  /** False while the server is being asked what only it can know. */
-  readonly exact: boolean;
-  readonly typingUserIds: readonly string[];
-}
+const readersLimit = 100;
+const threadLimit = 100;
 
 type ChannelEvents = {
   /** The snapshot is another. Once for all that happens at a time. */
@@ -90,28 +61,24 @@ export interface ChannelSurroundings {
 export class Channel extends Emitter<ChannelEvents> {
   private info: ChannelInfo | null = null;
   private member = true;
-  private readonly order: EventOrder;
-  private readonly timeline = new Timeline();
+  private readonly api: ChannelApi;
+  private readonly log: ChannelLog;
+  private readonly counts: ChannelCounts;
+  private readonly timeline: Timeline;
   private readonly outbox: Outbox;
-  private main: UnreadCount;
-  private readonly ofThreads = new Map<number, UnreadCount>();
-  private readonly threadsAsked = new Set<number>();
-  private readonly typists = new Map<string, ReturnType<typeof setTimeout>>();
+  private readonly typists = new Typists(() => this.changed());
   private typedAtMs = -Infinity;
-
-  private readonly unapplied: Envelope[] = [];
-  private resolving = false;
-  private filling = false;
-  /** A catch-up brings what is missing. */
-  private patient = false;
   private restarts = 0;
 
-  private snapshot: ChannelSnapshot | null = null;
+  private readonly snapshots: Snapshots<ChannelSnapshot>;
   private shown: readonly ChatMessage[] = [];
   private shownOf: readonly [unknown, unknown] = [null, null];
   private pending: readonly ChatMessage[] = [];
-  private announced = false;
-  private readonly subscribers = new Set<() => void>();
+
+  /** For useSyncExternalStore and the like. */
+  readonly getSnapshot: () => ChannelSnapshot;
+  /** Calls back after each change, and returns the way to stop. */
+  readonly subscribe: (listener: () => void) => () => void;
 
   /** @internal `have`: up to where its log need not be told. */
   constructor(
@@ -120,9 +87,23 @@ export class Channel extends Emitter<ChannelEvents> {
     private readonly around: ChannelSurroundings,
   ) {
     super();
-    const { http, userId } = around;
-    this.order = new EventOrder(have);
-    this.main = new UnreadCount(userId, have);
+    const { http, userId, reads, closed } = around;
+    const [channelId, recount] = [id, () => around.recount(id)];
+    this.snapshots = new Snapshots(
+      () => this.takeSnapshot(),
+      (snapshot) => this.emit('change', snapshot),
+    );
+    this.getSnapshot = this.snapshots.get;
+    this.subscribe = this.snapshots.subscribe;
+    this.api = new ChannelApi(id, http);
+    this.timeline = new Timeline(this.api, () => this.changed());
+    this.counts = new ChannelCounts({ channelId, userId, have, reads, recount });
+    this.log = new ChannelLog({
+      ...{ have, api: this.api, closed },
+      isMember: () => this.member,
+      apply: (envelope) => this.apply(envelope),
+      refetch: () => around.refetch(id),
+    });
     this.outbox = new Outbox(
       ...([id, http] as const),
       () => {
@@ -131,22 +112,14 @@ export class Channel extends Emitter<ChannelEvents> {
       },
       (_message, { readTo }) => {
         // It moved the cursor, unless it did before: a notice says so, if it arrives.
-        if (readTo !== undefined) this.doubt();
+        if (readTo === undefined) return;
+        this.counts.doubt();
+        recount();
       },
     );
   }
 
   // What is shown
-
-  /** For useSyncExternalStore and the like. */
-  readonly getSnapshot = (): ChannelSnapshot => (this.snapshot ??= this.takeSnapshot());
-
-  /** Calls back after each change, and returns the way to stop. */
-  readonly subscribe = (listener: () => void): (() => void) => {
-    const subscriber = () => listener();
-    this.subscribers.add(subscriber);
-    return () => void this.subscribers.delete(subscriber);
-  };
 
   get messages(): readonly ChatMessage[] {
     return this.getSnapshot().messages;
@@ -163,21 +136,19 @@ export class Channel extends Emitter<ChannelEvents> {
   // What one can do
 
   /** Loads messages in place of those that are loaded: the newest, or those around a seq or my first unread one. */
-  async load({ around, limit = pageLimit }: { around?: number | 'first-unread'; limit?: number } = {}) {
+  async load(page: { around?: number | 'first-unread'; limit?: number } = {}): Promise<void> {
     if (this.info === null) void this.loadInfo().catch(() => undefined);
-    await this.loadPage('instead', { around, limit });
+    await this.timeline.load(page);
   }
 
   /** Loads older messages. Does nothing where there are none. */
-  async loadBefore(limit = pageLimit): Promise<void> {
-    const before = this.timeline.items?.[0]?.seq;
-    if (before !== undefined && this.timeline.hasBefore) await this.loadPage('before', { before, limit });
+  loadBefore(limit?: number): Promise<void> {
+    return this.timeline.loadBefore(limit);
   }
 
   /** Loads newer messages, after `load({around})`. */
-  async loadAfter(limit = pageLimit): Promise<void> {
-    const after = this.timeline.items?.at(-1)?.seq;
-    if (after !== undefined && this.timeline.hasAfter) await this.loadPage('after', { after, limit });
+  loadAfter(limit?: number): Promise<void> {
+    return this.timeline.loadAfter(limit);
   }
 
   /**
@@ -204,25 +175,26 @@ export class Channel extends Emitter<ChannelEvents> {
     change: string | { text: string; mentions?: string[]; mentionsAll?: boolean },
   ): Promise<Message> {
     const body = typeof change === 'string' ? { text: change } : change;
-    const message = await this.ask<Message>('PATCH', `/messages/${seq}`, body);
-    this.show(message);
+    const message = await this.api.ask<Message>('PATCH', `/messages/${seq}`, body);
+    this.timeline.apply(message, false);
+    this.changed();
     return message;
   }
 
-  async delete(seq: number): Promise<void> {
-    await this.ask('DELETE', `/messages/${seq}`);
+  delete(seq: number): Promise<void> {
+    return this.api.ask('DELETE', `/messages/${seq}`);
   }
 
   /**
    * I have read up to `seq`: without one, everything that has arrived. Counts move at once; the report goes out
    * together with others, and again if it gets lost. Resolves when the server has it.
    */
-  markRead(seq = this.order.have, { threadSeq }: { threadSeq?: number } = {}): Promise<void> {
+  markRead(seq = this.log.have, { threadSeq }: { threadSeq?: number } = {}): Promise<void> {
     const { reads } = this.around;
-    const counts = threadSeq === undefined ? this.main : this.ofThreads.get(threadSeq);
+    const counts = this.counts.of({ threadSeq });
     // While a channel is fetched anew, its old seqs may mean nothing.
-    if (this.order.waiting || !this.member) return Promise.resolve();
-    const upTo = Math.min(seq, this.order.have);
+    if (this.log.held || !this.member) return Promise.resolve();
+    const upTo = Math.min(seq, this.log.have);
     const term = counts?.value?.term;
     if (counts?.value && upTo <= counts.value.cursor) return reads.settled();
     counts?.advance(upTo);
@@ -236,28 +208,19 @@ export class Channel extends Emitter<ChannelEvents> {
   async markUnread(seq: number, { threadSeq }: { threadSeq?: number } = {}): Promise<void> {
     this.around.reads.forget(this.id);
     const body = { fromSeq: seq, ...(threadSeq !== undefined && { threadSeq }) };
-    const path = `/v1/channels/${this.id}/unread`;
-    const count = await this.around.http.ask<Count>({
-      ...{ service: 'readStatus', method: 'POST', path, body, channelId: this.id },
-    });
-    this.adopt(count);
+    this.adopt(await this.api.ask<Count>('POST', '/unread', body, { service: 'readStatus', tells: [] }));
   }
 
   /** Who has read a message, up to now: the first page of them, and how many they are. */
   readers(seq: number): Promise<Readers> {
-    const path = `/v1/channels/${this.id}/messages/${seq}/readers`;
-    return this.around.http.ask<Readers>({
-      ...{ service: 'readStatus', method: 'GET', path, query: { limit: readersLimit }, channelId: this.id },
-    });
+    const query = { limit: readersLimit };
+    return this.api.ask('GET', `/messages/${seq}/readers`, undefined, { service: 'readStatus', query });
   }
 
   /** The messages of a thread, newest page: what happens to them afterwards is told by `event`. */
   async thread(threadSeq: number): Promise<readonly Message[]> {
-    const { items } = await this.around.http.ask<MessagePage>({
-      ...{ service: 'api', method: 'GET', path: `/v1/channels/${this.id}/messages`, channelId: this.id },
-      ...{ query: { threadSeq, limit: threadLimit } },
-    });
-    return items;
+    const query = { threadSeq, limit: threadLimit };
+    return (await this.api.ask<MessagePage>('GET', '/messages', undefined, { query })).items;
   }
 
   /** I am writing. Call it at every key: it is said now and then. */
@@ -268,38 +231,38 @@ export class Channel extends Emitter<ChannelEvents> {
   }
 
   async loadInfo(): Promise<ChannelInfo> {
-    const info = await this.ask<ChannelInfo>('GET', '');
+    const info = await this.api.ask<ChannelInfo>('GET', '');
     this.inform(info);
     return info;
   }
 
   async update(change: UpdateChannel): Promise<ChannelInfo> {
-    const info = await this.ask<ChannelInfo>('PATCH', '', change);
+    const info = await this.api.ask<ChannelInfo>('PATCH', '', change);
     this.inform(info);
     return info;
   }
 
   addMembers(userIds: string[]): Promise<AddedMembers> {
-    return this.ask('POST', '/members', { userIds });
+    return this.api.ask('POST', '/members', { userIds });
   }
 
-  async removeMember(userId: string): Promise<void> {
-    await this.ask('DELETE', `/members/${userId}`);
+  removeMember(userId: string): Promise<void> {
+    return this.api.ask('DELETE', `/members/${userId}`);
   }
 
-  async leave(): Promise<void> {
-    await this.removeMember(this.around.userId);
+  leave(): Promise<void> {
+    return this.removeMember(this.around.userId);
   }
 
   updateMembership(change: UpdateMembership): Promise<Membership> {
-    return this.ask('PATCH', '/members/me', change);
+    return this.api.ask('PATCH', '/members/me', change);
   }
 
   // What its chat tells it
 
   /** @internal */
   get have(): number {
-    return this.order.have;
+    return this.log.have;
   }
 
   /** @internal */
@@ -309,51 +272,33 @@ export class Channel extends Emitter<ChannelEvents> {
 
   /** @internal */
   get exact(): boolean {
-    return this.main.exact && [...this.ofThreads.values()].every(({ exact }) => exact);
+    return this.counts.exact;
   }
 
   /** @internal */
-  termOf({ threadSeq }: ReadReport): number | undefined {
-    return (threadSeq === undefined ? this.main : this.ofThreads.get(threadSeq))?.value?.term;
+  termOf(report: ReadReport): number | undefined {
+    return this.counts.of(report)?.value?.term;
   }
 
   /** @internal */
   receive(envelopes: readonly Envelope[]): void {
     for (const envelope of envelopes) {
-      if (this.joins(envelope) && envelope.seq > this.order.have && !this.order.waiting)
-        this.enter(envelope.seq);
-      this.take(this.order.receive(envelope));
+      if (this.joins(envelope) && envelope.seq > this.log.have && !this.log.held) this.enter(envelope.seq);
+      this.log.receive(envelope);
     }
-    void this.fill();
+    void this.log.fill();
   }
 
-  /** @internal Of one channel, all that an answer says; `whole`: threads that are not in it are not followed. */
-  adopt(...counts: Count[]): void {
-    for (const count of counts) {
-      if (count.threadSeq === undefined) this.main.adopt(count);
-      else this.threadOf(count.threadSeq).adopt(count);
-    }
-    this.around.reads.poke();
+  /** @internal Of this channel, or of a thread in it. */
+  adopt(count: Count): void {
+    this.counts.adopt([count]);
     this.changed();
   }
 
-  /** @internal */
+  /** @internal All that an answer says of this channel. */
   adoptAll(counts: readonly Count[]): void {
-    const followed = new Set(counts.map(({ threadSeq }) => threadSeq));
-    for (const threadSeq of this.ofThreads.keys())
-      if (!followed.has(threadSeq)) this.ofThreads.delete(threadSeq);
-    this.adopt(...counts);
-    // What the server has is behind what was read here: it lost that, or is about to hear of it.
-    for (const [unreadCount, said] of this.pairs(counts)) {
-      const { value } = unreadCount;
-      if (value && !unreadCount.exact && said.term === value.term && said.cursor < value.cursor) {
-        const { threadSeq } = said;
-        this.around.reads.report({
-          ...{ channelId: this.id, seq: value.cursor, term: value.term },
-          ...(threadSeq !== undefined && { threadSeq }),
-        });
-      }
-    }
+    this.counts.adoptAll(counts);
+    this.changed();
   }
 
   /** @internal */
@@ -365,22 +310,19 @@ export class Channel extends Emitter<ChannelEvents> {
 
   /** @internal A catch-up is under way that reaches up to `head`. */
   expect(head: number): void {
-    this.order.expect(head);
-    this.patient = true;
+    this.log.expect(head);
   }
 
   /** @internal It is over. */
   expectNoMore(): void {
-    this.patient = false;
-    void this.fill();
+    this.log.expectNoMore();
   }
 
   /** @internal The log is not followed until `goOn`. Returns what `goOn` is to be told. */
   hold({ forget }: { forget: boolean }): number {
-    this.order.wait({ forget });
-    this.unapplied.length = 0;
+    this.log.hold({ forget });
     if (forget) this.around.reads.forget(this.id);
-    this.main.doubt();
+    this.counts.doubt();
     this.changed();
     return ++this.restarts;
   }
@@ -389,28 +331,21 @@ export class Channel extends Emitter<ChannelEvents> {
   goOn(held: number, counts: readonly Count[], { forget }: { forget: boolean }): void {
     const asOfSeq = counts.find(({ threadSeq }) => threadSeq === undefined)?.asOfSeq;
     if (held !== this.restarts || asOfSeq === undefined) return;
-    this.main.restart(asOfSeq, { forget });
-    this.ofThreads.clear();
-    this.threadsAsked.clear();
+    this.counts.restart(asOfSeq, { forget });
     this.outbox.jumped(asOfSeq);
     if (forget) this.timeline.clear();
-    const following = this.order.startAfter(asOfSeq);
+    const following = this.log.goOn(asOfSeq);
     this.adoptAll(counts);
     if (!this.exact) this.around.recount(this.id);
-    void this.reload();
-    this.take(following);
-    void this.fill();
+    void this.timeline.reload();
+    this.log.take(following);
+    void this.log.fill();
     this.emit('refetch');
   }
 
   /** @internal */
   typed(userId: string, expiresInMs: number): void {
-    clearTimeout(this.typists.get(userId));
-    this.typists.set(
-      userId,
-      setTimeout(() => this.stopsTyping(userId), expiresInMs),
-    );
-    this.changed();
+    this.typists.types(userId, expiresInMs);
   }
 
   /** @internal This user is not in it any more. */
@@ -418,12 +353,11 @@ export class Channel extends Emitter<ChannelEvents> {
     if (!this.member) return;
     this.member = false;
     this.restarts++;
-    this.order.startAfter(this.order.have);
-    this.main.restart(this.order.have, { forget: true });
-    this.ofThreads.clear();
+    this.log.goOn(this.log.have);
+    this.counts.restart(this.log.have, { forget: true });
     this.around.reads.forget(this.id);
     this.outbox.fail(new ChatError('forbidden', 'You have left the channel.'));
-    for (const userId of [...this.typists.keys()]) this.stopsTyping(userId);
+    this.typists.stopAll();
     this.changed();
     this.emit('left');
     this.around.changed(this, 'left');
@@ -432,7 +366,7 @@ export class Channel extends Emitter<ChannelEvents> {
   /** @internal The chat is closed. */
   stop(error: ChatError): void {
     this.outbox.fail(error);
-    for (const timer of this.typists.values()) clearTimeout(timer);
+    this.typists.stopAll();
   }
 
   // Within
@@ -440,49 +374,16 @@ export class Channel extends Emitter<ChannelEvents> {
   /** A new stay begins, of which nothing is known but where. */
   private enter(seq: number): void {
     this.member = true;
-    this.main.restart(seq, { forget: true });
-    this.ofThreads.clear();
-    this.order.startAfter(seq - 1);
-    void this.reload();
+    this.counts.restart(seq, { forget: true });
+    this.log.goOn(seq - 1);
+    void this.timeline.reload();
     this.around.recount(this.id);
-  }
-
-  private take(envelopes: readonly Envelope[]): void {
-    this.unapplied.push(...envelopes);
-    if (!this.resolving) this.applyAll();
-  }
-
-  private applyAll(): void {
-    for (;;) {
-      const envelope = this.unapplied[0];
-      if (!envelope) return;
-      if (isReference(envelope)) return void this.resolve(envelope);
-      this.unapplied.shift();
-      this.apply(envelope);
-    }
-  }
-
-  /** Under id-only events name their message alone. */
-  private async resolve(envelope: Envelope): Promise<void> {
-    const { seq } = envelope.payload as { seq: number };
-    this.resolving = true;
-    try {
-      const message = await this.ask<Message>('GET', `/messages/${seq}`);
-      if (this.unapplied[0] === envelope) this.unapplied[0] = { ...envelope, payload: message } as Envelope;
-    } catch {
-      // Gone, or not to be had: as if it had been missed.
-      if (this.unapplied[0] === envelope && this.member) this.around.refetch(this.id);
-    } finally {
-      this.resolving = false;
-    }
-    this.applyAll();
   }
 
   private apply(envelope: Envelope): void {
     const { type, payload, seq } = envelope;
     const { userId } = this.around;
-    this.main.apply(envelope);
-    for (const ofThread of this.ofThreads.values()) ofThread.apply(envelope);
+    this.counts.apply(envelope);
     switch (type) {
       case 'message.created':
       case 'message.edited':
@@ -491,8 +392,8 @@ export class Channel extends Emitter<ChannelEvents> {
         this.timeline.apply(message, type === 'message.created');
         if (type !== 'message.created') break;
         if (message.author.id === userId) this.outbox.arrived(message);
-        this.stopsTyping(message.author.id);
-        this.lookForThread(message);
+        this.typists.stops(message.author.id);
+        this.counts.lookForThread(message, this.timeline.find(message.threadSeq)?.author.id);
         break;
       }
       case 'messages.pruned':
@@ -514,122 +415,12 @@ export class Channel extends Emitter<ChannelEvents> {
     this.around.said(this, envelope);
   }
 
-  /** A reply may begin to be followed by its author, by who wrote what it is a reply to, and by whom it names. */
-  private lookForThread({ threadSeq, author, mentions, mentionsAll }: Message): void {
-    const { userId, recount } = this.around;
-    if (threadSeq === null || this.ofThreads.has(threadSeq)) return;
-    const root = this.timeline.items?.find(({ seq }) => seq === threadSeq);
-    const concernsMe = author.id === userId || mentionsAll || mentions.includes(userId);
-    if (!concernsMe) {
-      if (this.threadsAsked.has(threadSeq) || (root && root.author.id !== userId)) return;
-      if (this.threadsAsked.size >= threadsAskedMax) this.threadsAsked.clear();
-      this.threadsAsked.add(threadSeq);
-    }
-    recount(this.id);
-  }
-
-  private async loadPage(
-    place: 'instead' | 'before' | 'after',
-    query: Record<string, string | number | undefined>,
-    patienceMs?: number,
-  ): Promise<void> {
-    await this.timeline.take(place, () =>
-      this.around.http.ask<MessagePage>({
-        ...{ service: 'api', method: 'GET', path: `/v1/channels/${this.id}/messages`, query },
-        ...{ channelId: this.id, tells: [this.id], ...(patienceMs !== undefined && { patienceMs }) },
-      }),
-    );
-    this.changed();
-  }
-
-  /** Where messages had been loaded before, the newest take their place. */
-  private async reload(): Promise<void> {
-    if (!this.timeline.items) return;
-    // A refusal says that we are no member any more, of which we hear in a moment.
-    await this.loadPage('instead', { limit: pageLimit }, Infinity).catch(() => undefined);
-  }
-
-  /** Fetches what is missing below what has come, from the log. */
-  private async fill(): Promise<void> {
-    if (this.filling || this.patient || !this.member) return;
-    this.filling = true;
-    try {
-      for (let empty = 0; this.order.gap && !this.patient && this.member;) {
-        const { have } = this.order;
-        const page = await this.around.http.ask<EventPage>({
-          ...{ service: 'api', method: 'GET', path: `/v1/channels/${this.id}/events`, channelId: this.id },
-          ...{ query: { after: have, limit: fillLimit }, patienceMs: Infinity },
-        });
-        for (const envelope of page.items) this.take(this.order.receive(envelope));
-        if (this.order.have > have) empty = 0;
-        else if (++empty >= emptyPagesMax) return this.around.refetch(this.id);
-        else await pause(pauseMs(empty), this.around.closed);
-      }
-    } catch (error) {
-      // Whoever may not read the log has left, and hears of it.
-      if ((error as ChatError).code === 'log-pruned') this.around.refetch(this.id);
-    } finally {
-      this.filling = false;
-    }
-  }
-
-  private show(message: Message): void {
-    this.timeline.apply(message, false);
-    this.changed();
-  }
-
-  private doubt(): void {
-    this.main.doubt();
-    this.around.recount(this.id);
-  }
-
   private joins({ type, payload }: Envelope): boolean {
     return type === 'member.joined' && payload.userIds.includes(this.around.userId);
   }
 
-  private threadOf(threadSeq: number): UnreadCount {
-    let ofThread = this.ofThreads.get(threadSeq);
-    if (!ofThread) {
-      ofThread = new UnreadCount(this.around.userId, this.order.have, threadSeq);
-      this.ofThreads.set(threadSeq, ofThread);
-    }
-    return ofThread;
-  }
-
-  private *pairs(counts: readonly Count[]): Generator<[UnreadCount, Count]> {
-    for (const count of counts) {
-      const held = count.threadSeq === undefined ? this.main : this.ofThreads.get(count.threadSeq);
-      if (held) yield [held, count];
-    }
-  }
-
-  private stopsTyping(userId: string): void {
-    clearTimeout(this.typists.get(userId));
-    if (this.typists.delete(userId)) this.changed();
-  }
-
-  private ask<Body>(
-    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
-    path: string,
-    body?: unknown,
-  ): Promise<Body> {
-    return this.around.http.ask<Body>({
-      ...{ service: 'api', method, path: `/v1/channels/${this.id}${path}`, channelId: this.id },
-      ...(body !== undefined && { body }),
-      // What we changed ourselves is in what we read next.
-      ...(method !== 'GET' && { tells: [this.id] }),
-    });
-  }
-
   private changed(): void {
-    this.snapshot = null;
-    if (this.announced) return;
-    this.announced = true;
-    queueMicrotask(() => {
-      this.announced = false;
-      for (const listener of [...this.subscribers]) listener();
-      this.emit('change', this.getSnapshot());
-    });
+    this.snapshots.changed();
     this.around.changed(this, 'shown');
   }
 
@@ -639,19 +430,12 @@ export class Channel extends Emitter<ChannelEvents> {
       this.shownOf = [items, this.pending];
       this.shown = [...(items ?? []), ...this.pending];
     }
-    const threads = [...this.ofThreads].flatMap(([threadSeq, { value }]) =>
-      value ? [[threadSeq, value] as const] : [],
-    );
-    const count = this.main.value;
+    const { value: count, exact, threads } = this.counts;
     return {
       ...{ id: this.id, info: this.info, member: this.member, messages: this.shown },
       ...{ loaded: items !== null, hasBefore, hasAfter, count },
-      ...{ unread: count?.unread ?? 0, mentions: count?.mentions ?? 0, threads: new Map(threads) },
-      ...{ exact: this.exact, typingUserIds: [...this.typists.keys()] },
+      ...{ unread: count?.unread ?? 0, mentions: count?.mentions ?? 0, threads, exact },
+      typingUserIds: this.typists.userIds,
     };
   }
-}
-
-function isReference({ type, payload }: Envelope): boolean {
-  return type.startsWith('message.') && !('text' in payload);
 }

@@ -1,7 +1,6 @@
 import type {
   Channel as ChannelInfo,
   ChannelPage,
-  ChannelSeqs,
   Count,
   CreateChannel,
   Envelope,
@@ -10,45 +9,27 @@ import type {
   Notice,
   Presence,
   Ready,
-  Refetch,
-  Unread,
   UpdateMe,
   User,
 } from '@tidemark/contracts';
-import { AccessToken, type GetToken } from './access-token.js';
+import { AccessToken } from './access-token.js';
+import { CatchUp } from './catch-up.js';
 import { Channel, type ChannelSurroundings } from './channel.js';
 import { ChatError } from './chat-error.js';
+import { baseUrlOf, type ChatOptions } from './chat-options.js';
 import { Connection, type ConnectionState } from './connection.js';
 import { ConsistencyTokens } from './consistency-tokens.js';
 import { Emitter } from './emitter.js';
 import { Http, type HttpRequest } from './http.js';
-import { pause, pauseMs } from './pause.js';
+import { pause } from './pause.js';
+import { Profiles } from './profiles.js';
 import { ReadReports } from './read-reports.js';
+import { Recounts } from './recounts.js';
+import { Snapshots } from './snapshots.js';
 
-/** Of one `resume` or `catch-up`: fits into 64 KiB with ids of any length. */
-const resumeMax = 1_000;
-const countedAtOnceMax = 1_000;
-/** Doubts of one moment are one question. */
-const gatherDoubtsMs = 50;
-const usersMax = 10_000;
-const usersAtOnceMax = 100;
 const channelsAtOnceMax = 100;
-const connectWithinMs = 30_000;
+export const connectWithinMs = 30_000;
 const farewellMs = 2_000;
-
-export interface ChatOptions {
-  /** Of an ingress in front of all services. */
-  url?: string;
-  /** Of each service, where there is no ingress. */
-  urls?: { api: string; realtime: string; readStatus: string };
-  getToken: GetToken;
-  /** `['websocket']`. Polling needs an ingress that is sticky. */
-  transports?: ('websocket' | 'polling')[];
-  /** For `connect()`, 30 s; from then on a lost connection is taken up again for as long as it takes. */
-  timeoutMs?: number;
-  signal?: AbortSignal;
-  fetch?: typeof fetch;
-}
 
 /** The whole chat at one moment. It never changes: another one takes its place. */
 export interface ChatSnapshot {
@@ -83,65 +64,65 @@ type ChatEvents = {
 /** A user's connection to Tidemark, with everything that is kept of it. */
 export class Chat extends Emitter<ChatEvents> {
   private me = '';
-  private logEpoch: string | null = null;
   private readonly known = new Map<string, Channel>();
-  private readonly usersKnown = new Map<string, User>();
   private online: ReadonlySet<string> = new Set();
 
   private readonly tokens = new ConsistencyTokens();
   private readonly connection: Connection;
   private readonly http: Http;
   private readonly reads: ReadReports;
+  private readonly profiles: Profiles;
+  private readonly recounts: Recounts;
+  private readonly catchUp: CatchUp;
   private readonly closing = new AbortController();
+  private readonly snapshots: Snapshots<ChatSnapshot>;
 
-  private readonly doubtful = new Set<string>();
-  private recounting = false;
-  private counting: Promise<void> | null = null;
-  private snapshot: ChatSnapshot | null = null;
-  private announced = false;
-  private readonly subscribers = new Set<() => void>();
+  /** For useSyncExternalStore and the like. */
+  readonly getSnapshot: () => ChatSnapshot;
+  /** Calls back after each change, and returns the way to stop. */
+  readonly subscribe: (listener: () => void) => () => void;
 
   /** @internal */
   constructor(options: ChatOptions) {
     super();
-    const { url, urls, getToken, transports = ['websocket'] } = options;
-    const of = (service: 'api' | 'realtime' | 'readStatus') => {
-      const base = urls?.[service] ?? url;
-      if (base === undefined) throw new TypeError('connect() needs url, or urls');
-      return base.replace(/\/+$/, '');
-    };
+    const { getToken, transports = ['websocket'] } = options;
+    const { known, tokens } = this;
     const accessToken = new AccessToken(getToken);
     const closed = this.closing.signal;
+    this.snapshots = new Snapshots(
+      () => this.takeSnapshot(),
+      (snapshot) => this.emit('change', snapshot),
+    );
+    this.getSnapshot = this.snapshots.get;
+    this.subscribe = this.snapshots.subscribe;
     this.http = new Http({
-      ...{ urls: { api: of('api'), readStatus: of('readStatus') }, accessToken, tokens: this.tokens, closed },
+      urls: { api: baseUrlOf(options, 'api'), readStatus: baseUrlOf(options, 'readStatus') },
+      ...{ accessToken, tokens, closed },
       // The browser's own wants to be called as the window's.
       fetch: options.fetch ?? ((...request) => fetch(...request)),
     });
     this.connection = new Connection({
-      ...{ url: of('realtime'), transports, accessToken },
-      resume: () => this.resume(),
+      ...{ url: baseUrlOf(options, 'realtime'), transports, accessToken },
+      resume: () => this.catchUp.resume(),
     });
     this.reads = new ReadReports({
       say: (reports) => this.connection.say('read', reports),
-      termOf: (report) => this.known.get(report.channelId)?.termOf(report),
+      termOf: (report) => known.get(report.channelId)?.termOf(report),
       isOnline: () => this.connection.online,
       onCounts: (counts) => this.adopt(counts),
       closed,
+    });
+    this.profiles = new Profiles(this.connection, () => this.changed());
+    this.recounts = new Recounts({ http: this.http, reads: this.reads, known, closed });
+    this.catchUp = new CatchUp({
+      ...{ known, connection: this.connection, recounts: this.recounts, tokens },
+      enter: (channelId, have) => this.enter(channelId, have),
+      onRefetch: (channelIds) => this.emit('refetch', { channelIds }),
     });
     this.listen();
   }
 
   // What is shown
-
-  /** For useSyncExternalStore and the like. */
-  readonly getSnapshot = (): ChatSnapshot => (this.snapshot ??= this.takeSnapshot());
-
-  /** Calls back after each change, and returns the way to stop. */
-  readonly subscribe = (listener: () => void): (() => void) => {
-    const subscriber = () => listener();
-    this.subscribers.add(subscriber);
-    return () => void this.subscribers.delete(subscriber);
-  };
 
   get state(): ConnectionState {
     return this.connection.state;
@@ -178,21 +159,14 @@ export class Chat extends Emitter<ChatEvents> {
 
   /** Somebody of whom an event spoke; undefined where none did: then `users()` asks. */
   user(id: string): User | undefined {
-    return this.usersKnown.get(id);
+    return this.profiles.get(id);
   }
 
   // What one can do
 
   /** @throws ChatError */
-  async users(ids: readonly string[]): Promise<User[]> {
-    const missing = [...new Set(ids)].filter((id) => !this.usersKnown.has(id));
-    for (let from = 0; from < missing.length; from += usersAtOnceMax) {
-      const asked = missing.slice(from, from + usersAtOnceMax);
-      const answer = await this.connection.say('users.query', { ids: asked });
-      if (!answer?.ok) throw new ChatError(answer?.code ?? 'no-answer', 'The users could not be asked for.');
-      this.meet(answer.users);
-    }
-    return ids.flatMap((id) => this.usersKnown.get(id) ?? []);
+  users(ids: readonly string[]): Promise<User[]> {
+    return this.profiles.query(ids);
   }
 
   /** Myself, with what only I see. */
@@ -248,7 +222,7 @@ export class Chat extends Emitter<ChatEvents> {
       method: 'POST',
       path: '/v1/read-all',
     });
-    await this.countAll();
+    await this.recounts.allAnew();
     return channels;
   }
 
@@ -269,40 +243,19 @@ export class Chat extends Emitter<ChatEvents> {
     this.connection.close();
   }
 
+  /** @internal */
+  open(): void {
+    void this.connection.open();
+  }
+
   /** @internal Resolves when everything is counted. */
-  async open({
-    timeoutMs = connectWithinMs,
-    signal,
-  }: Pick<ChatOptions, 'timeoutMs' | 'signal'>): Promise<this> {
-    let last: ChatError | null = null;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let abort = () => {};
-    let stop = () => {};
-    try {
-      await new Promise<void>((resolve, reject) => {
-        timer = setTimeout(
-          () => reject(last ?? new ChatError('no-answer', `Not connected within ${timeoutMs} ms.`)),
-          timeoutMs,
-        );
-        abort = () => reject(new ChatError('closed', 'Connecting was called off.'));
-        if (signal?.aborted) return abort();
-        signal?.addEventListener('abort', abort);
-        stop = this.on('state', (state, error) => {
-          last = error ?? last;
-          if (state === 'closed') reject(last ?? new ChatError('closed', 'The chat was closed.'));
-          if (state === 'online') void this.count().then(resolve, reject);
-        });
-        void this.connection.open();
-      });
-      return this;
-    } catch (error) {
-      this.connection.close();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      stop();
-      signal?.removeEventListener('abort', abort);
-    }
+  counted(): Promise<void> {
+    return this.recounts.all();
+  }
+
+  /** @internal Nobody is to have it. */
+  abandon(): void {
+    this.connection.close();
   }
 
   // Within
@@ -316,56 +269,21 @@ export class Chat extends Emitter<ChatEvents> {
       this.changed();
     });
     connection.on('events', (envelopes) => this.receive(envelopes));
-    connection.on('profiles', (users) => this.meet(users));
+    connection.on('profiles', (users) => this.profiles.meet(users));
     connection.on('notices', (notices) => {
       for (const notice of notices) this.notice(notice);
     });
-    connection.on('refetch', ({ channelIds, reason }: Refetch) => {
-      void this.refetch(channelIds, { forget: reason === 'log-epoch' });
+    connection.on('refetch', ({ channelIds, reason }) => {
+      void this.catchUp.refetch(channelIds, { forget: reason === 'log-epoch' });
     });
     connection.on('report-reads', () => this.reads.sayAgain());
   }
 
-  private onReady({ userId, logEpoch, heads, refetch = [] }: Ready): void {
-    const forget = this.logEpoch !== null && this.logEpoch !== logEpoch;
-    const lost = new Set(refetch.filter((id) => this.known.has(id)));
-    const behind: [id: string, head: number][] = [];
-    this.me = userId;
-    this.logEpoch = logEpoch;
-    for (const channel of this.known.values()) if (!(channel.id in heads)) channel.dismiss();
-    for (const [id, head] of Object.entries(heads)) {
-      const channel = this.known.get(id);
-      if (!channel) this.enter(id, head);
-      else if (forget || !channel.isMember) lost.add(id);
-      else if (!lost.has(id) && channel.have < head) behind.push([id, head]);
-    }
-    if (lost.size > 0) void this.refetch([...lost], { forget });
-    void this.catchUp(behind);
+  private onReady(ready: Ready): void {
+    this.me = ready.userId;
+    this.catchUp.begin(ready);
     this.reads.sayAgain();
-    this.count().catch(() => this.recountInexact());
-  }
-
-  /** What this client has, as much of it as fits; the rest is caught up on once it is connected. */
-  private resume() {
-    if (this.logEpoch === null) return undefined;
-    const members = [...this.known.values()].filter(({ isMember }) => isMember).slice(0, resumeMax);
-    return {
-      logEpoch: this.logEpoch,
-      channels: Object.fromEntries(members.map(({ id, have }) => [id, have])),
-    };
-  }
-
-  private async catchUp(behind: readonly (readonly [id: string, head: number])[]): Promise<void> {
-    const { logEpoch } = this;
-    for (const [id, head] of behind) this.known.get(id)?.expect(head);
-    for (let from = 0; from < behind.length; from += resumeMax) {
-      const some = behind.slice(from, from + resumeMax).flatMap(([id]) => this.known.get(id) ?? []);
-      const channels: ChannelSeqs = Object.fromEntries(some.map(({ id, have }) => [id, have]));
-      const answer = await this.connection.say('catch-up', { logEpoch: logEpoch!, channels });
-      if (answer?.ok && answer.refetch.length > 0) void this.refetch(answer.refetch, { forget: false });
-      // Without an answer each fetches for itself what is missing.
-      for (const channel of some) channel.expectNoMore();
-    }
+    this.recounts.all().catch(() => this.recounts.recountInexact());
   }
 
   private receive(envelopes: readonly Envelope[]): void {
@@ -376,7 +294,7 @@ export class Chat extends Emitter<ChatEvents> {
         // The end of a stay that is over for us already.
         if (envelope.type === 'member.left' && envelope.payload.userIds.includes(this.me)) continue;
         this.enter(channelId, seq - 1);
-        this.recount(channelId);
+        this.recounts.recount(channelId);
       }
       this.known.get(channelId)!.receive([envelope]);
     }
@@ -390,7 +308,7 @@ export class Chat extends Emitter<ChatEvents> {
         break;
       }
       case 'badge':
-        this.recount(notice.channelId);
+        this.recounts.recount(notice.channelId);
         break;
       case 'typing':
         if (notice.userId !== this.me)
@@ -411,8 +329,8 @@ export class Chat extends Emitter<ChatEvents> {
   private enter(id: string, have: number): Channel {
     const surroundings: ChannelSurroundings = {
       ...{ userId: this.me, http: this.http, connection: this.connection, reads: this.reads },
-      recount: (channelId) => this.recount(channelId),
-      refetch: (channelId) => void this.refetch([channelId], { forget: false }),
+      recount: (channelId) => this.recounts.recount(channelId),
+      refetch: (channelId) => void this.catchUp.refetch([channelId], { forget: false }),
       changed: (channel, what) => {
         if (what === 'left') this.left(channel);
         this.changed();
@@ -433,7 +351,7 @@ export class Chat extends Emitter<ChatEvents> {
   private left(channel: Channel): void {
     if (this.known.get(channel.id) === channel) this.known.delete(channel.id);
     this.tokens.forget(channel.id);
-    this.doubtful.delete(channel.id);
+    this.recounts.forget(channel.id);
     this.emit('channel', channel);
   }
 
@@ -463,113 +381,8 @@ export class Chat extends Emitter<ChatEvents> {
     for (const count of counts) {
       const channel = this.known.get(count.channelId);
       channel?.adopt(count);
-      if (channel && !channel.exact) this.recount(channel.id);
+      if (channel && !channel.exact) this.recounts.recount(channel.id);
     }
-  }
-
-  /** Asks for all counts; for those that are in doubt still, again. */
-  private count(): Promise<void> {
-    this.counting ??= this.countAll().finally(() => (this.counting = null));
-    return this.counting;
-  }
-
-  private async countAll(): Promise<void> {
-    const asked = [...this.known.values()];
-    const { items } = await this.http.ask<Unread>({
-      ...{ service: 'readStatus', method: 'GET', path: '/v1/unread', patienceMs: Infinity },
-      tells: asked.map(({ id }) => id),
-    });
-    this.adoptAnswer(asked, items);
-    this.recountInexact();
-  }
-
-  private recountInexact(): void {
-    for (const channel of this.known.values()) if (!channel.exact) this.recount(channel.id);
-  }
-
-  private adoptAnswer(asked: readonly Channel[], items: readonly Count[]): void {
-    const byChannel = groupByChannel(items);
-    for (const channel of asked) {
-      channel.adoptAll(byChannel.get(channel.id) ?? []);
-      if (!channel.exact) this.recount(channel.id);
-    }
-  }
-
-  private recount(channelId: string): void {
-    this.doubtful.add(channelId);
-    if (!this.recounting) void this.recountAll();
-  }
-
-  private async recountAll(): Promise<void> {
-    const closed = this.closing.signal;
-    this.recounting = true;
-    await pause(gatherDoubtsMs, closed);
-    for (let attempt = 0; this.doubtful.size > 0 && !closed.aborted; attempt++) {
-      const asked = [...this.doubtful].slice(0, countedAtOnceMax).flatMap((id) => this.known.get(id) ?? []);
-      this.doubtful.clear();
-      // What was read here and not said yet would be counted as unread.
-      await this.reads.flush();
-      try {
-        const items = await this.query(asked);
-        this.adoptAnswer(asked, items);
-        if (asked.every(({ exact }) => exact)) attempt = 0;
-      } catch {
-        for (const channel of asked) if (channel.isMember) this.doubtful.add(channel.id);
-      }
-      if (this.doubtful.size > 0) await pause(pauseMs(attempt), closed);
-    }
-    this.recounting = false;
-  }
-
-  private async query(channels: readonly Channel[]): Promise<readonly Count[]> {
-    if (channels.length === 0) return [];
-    const channelIds = channels.map(({ id }) => id);
-    const { items } = await this.http.ask<Unread>({
-      ...{ service: 'readStatus', method: 'POST', path: '/v1/unread/query', body: { channelIds } },
-      ...{ patienceMs: Infinity, tells: channelIds.length > 1 ? channelIds : [] },
-      ...(channelIds.length === 1 && { channelId: channelIds[0]! }),
-    });
-    return items;
-  }
-
-  /** These cannot be caught up on: counts first, which say as of when, then what has come since. */
-  private async refetch(channelIds: readonly string[], { forget }: { forget: boolean }): Promise<void> {
-    const channels = channelIds.flatMap((id) => this.known.get(id) ?? []);
-    if (channels.length === 0) return;
-    this.emit('refetch', { channelIds: channels.map(({ id }) => id) });
-    if (forget) for (const { id } of channels) this.tokens.forget(id);
-    const holds = channels.map((channel) => [channel, channel.hold({ forget })] as const);
-    for (let from = 0; from < holds.length; from += countedAtOnceMax) {
-      const some = holds.slice(from, from + countedAtOnceMax);
-      const ids = some.map(([{ id }]) => id);
-      try {
-        const { items } = await this.http.ask<Unread>({
-          ...{ service: 'readStatus', method: 'POST', path: '/v1/unread/query', body: { channelIds: ids } },
-          ...{ patienceMs: Infinity, tells: ids },
-        });
-        const byChannel = groupByChannel(items);
-        for (const [channel, held] of some) {
-          const counts = byChannel.get(channel.id);
-          if (counts) channel.goOn(held, counts, { forget });
-          else channel.dismiss();
-        }
-      } catch (error) {
-        // Closed; nothing else ends the patience but a refusal, which no retry changes.
-        if (this.state !== 'closed') this.connection.close(error as ChatError);
-      }
-    }
-  }
-
-  private meet(users: readonly User[]): void {
-    for (const user of users) {
-      this.usersKnown.delete(user.id);
-      this.usersKnown.set(user.id, user);
-    }
-    for (const id of this.usersKnown.keys()) {
-      if (this.usersKnown.size <= usersMax) break;
-      this.usersKnown.delete(id);
-    }
-    this.changed();
   }
 
   private stop(error: ChatError | null): void {
@@ -580,14 +393,7 @@ export class Chat extends Emitter<ChatEvents> {
   }
 
   private changed(): void {
-    this.snapshot = null;
-    if (this.announced) return;
-    this.announced = true;
-    queueMicrotask(() => {
-      this.announced = false;
-      for (const listener of [...this.subscribers]) listener();
-      this.emit('change', this.getSnapshot());
-    });
+    this.snapshots.changed();
   }
 
   private takeSnapshot(): ChatSnapshot {
@@ -609,23 +415,4 @@ export class Chat extends Emitter<ChatEvents> {
       onlineUserIds: this.online,
     };
   }
-}
-
-/**
- * Connects, and resolves when everything is counted. From then on the connection is kept up.
- *
- * @throws ChatError: `unauthenticated`, `token-expired`, or `no-answer` when nobody answered in time
- */
-export function connect(options: ChatOptions): Promise<Chat> {
-  return new Chat(options).open(options);
-}
-
-function groupByChannel(counts: readonly Count[]): Map<string, Count[]> {
-  const groups = new Map<string, Count[]>();
-  for (const count of counts) {
-    const group = groups.get(count.channelId);
-    if (group) group.push(count);
-    else groups.set(count.channelId, [count]);
-  }
-  return groups;
 }

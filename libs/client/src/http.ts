@@ -94,7 +94,9 @@ export class Http {
       const text = await answer.text();
       if (!answer.ok) throw errorOfAnswer(answer.status, parse(text), retryAfterMs(answer));
       const token = answer.headers.get('tidemark-token');
-      if (token) tokens.noteAnswer(token, tells ?? [], askedAt, method !== 'GET');
+      // Counts are asked for by POST too, which writes nothing.
+      const wrote = service === 'api' && method !== 'GET';
+      if (token) tokens.noteAnswer(token, tells ?? [], askedAt, wrote);
       return (text === '' ? undefined : JSON.parse(text)) as Body;
     } finally {
       clearTimeout(timer);

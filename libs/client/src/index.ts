@@ -1,5 +1,8 @@
-export { connect, type Chat, type ChatOptions, type ChatSnapshot } from './chat.js';
-export { type Channel, type ChannelSnapshot, type ChatMessage } from './channel.js';
+export { connect } from './connect.js';
+export { type Chat, type ChatSnapshot } from './chat.js';
+export { type ChatOptions } from './chat-options.js';
+export { type Channel } from './channel.js';
+export { type ChannelSnapshot, type ChatMessage } from './channel-snapshot.js';
 export { ChatError, type ChatErrorCode } from './chat-error.js';
 export { type ConnectionState } from './connection.js';
 export { type GetToken } from './access-token.js';

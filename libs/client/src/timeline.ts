@@ -1,7 +1,12 @@
 import type { Message, MessagePage } from '@tidemark/contracts';
+import type { ChannelApi } from './channel-api.js';
+import type { HttpRequest } from './http.js';
 
+const pageLimit = 50;
 /** Held of one channel; beyond it the end that is farther from the reader goes, to be loaded again when wanted. */
 const messagesMax = 2_000;
+
+type Place = 'instead' | 'before' | 'after';
 
 /** A message that is in the channel. */
 export type SentMessage = Message & { readonly status: 'sent' };
@@ -22,6 +27,33 @@ export class Timeline {
   private newestSeq = 0;
   private prunedSeq = 0;
 
+  constructor(
+    private readonly api: ChannelApi,
+    private readonly onChange: () => void,
+  ) {}
+
+  /** In place of what is loaded: the newest messages, or those around one. @throws ChatError */
+  load({ around, limit = pageLimit }: { around?: number | 'first-unread'; limit?: number }): Promise<void> {
+    return this.take('instead', { around, limit });
+  }
+
+  async loadBefore(limit = pageLimit): Promise<void> {
+    const before = this.items?.[0]?.seq;
+    if (before !== undefined && this.hasBefore) await this.take('before', { before, limit });
+  }
+
+  async loadAfter(limit = pageLimit): Promise<void> {
+    const after = this.items?.at(-1)?.seq;
+    if (after !== undefined && this.hasAfter) await this.take('after', { after, limit });
+  }
+
+  /** Where messages had been loaded before, the newest take their place, however long it takes. */
+  async reload(): Promise<void> {
+    if (!this.items) return;
+    // A refusal says that we are no member any more, of which we hear in a moment.
+    await this.take('instead', { limit: pageLimit }, Infinity).catch(() => undefined);
+  }
+
   /** A message as an event shows it: new, edited or deleted. */
   apply(message: Message, created: boolean): void {
     if (created) this.newestSeq = Math.max(this.newestSeq, message.seq);
@@ -32,28 +64,15 @@ export class Timeline {
     else if (created && !this.hasAfter) this.put([...this.items, asSent(message)], 'after');
   }
 
+  find(seq: number | null): SentMessage | undefined {
+    return this.items?.find((message) => message.seq === seq);
+  }
+
   prune(throughSeq: number): void {
     this.prunedSeq = Math.max(this.prunedSeq, throughSeq);
     if (!this.items || (this.items[0]?.seq ?? Infinity) > throughSeq) return;
     this.items = this.items.filter(({ seq }) => seq > throughSeq);
     this.hasBefore = false;
-  }
-
-  /** Takes a page in: in place of what there is, or at one of its ends. False: it has been overtaken. */
-  async take(place: 'instead' | 'before' | 'after', load: () => Promise<MessagePage>): Promise<void> {
-    this.loading++;
-    const { items: from } = this;
-    try {
-      const page = await load();
-      const before = place === 'before' ? from?.[0]?.seq : undefined;
-      const after = place === 'after' ? from?.at(-1)?.seq : undefined;
-      // Meanwhile another page may have taken the place of what this one was to be joined to.
-      if (place === 'before' && this.items?.[0]?.seq !== before) return;
-      if (place === 'after' && this.items?.at(-1)?.seq !== after) return;
-      this.join(place, page);
-    } finally {
-      if (--this.loading === 0) this.said.clear();
-    }
   }
 
   /** What is here is of another history; where something was loaded, something else is to be. */
@@ -63,7 +82,25 @@ export class Timeline {
     this.newestSeq = this.prunedSeq = 0;
   }
 
-  private join(place: 'instead' | 'before' | 'after', page: MessagePage): void {
+  /** Takes a page in: in place of what there is, or at one of its ends, unless it has been overtaken. */
+  private async take(place: Place, query: HttpRequest['query'], patienceMs?: number): Promise<void> {
+    this.loading++;
+    const { items: from } = this;
+    try {
+      const page = await this.api.page(query, patienceMs);
+      const before = place === 'before' ? from?.[0]?.seq : undefined;
+      const after = place === 'after' ? from?.at(-1)?.seq : undefined;
+      // Meanwhile another page may have taken the place of what this one was to be joined to.
+      if (place === 'before' && this.items?.[0]?.seq !== before) return;
+      if (place === 'after' && this.items?.at(-1)?.seq !== after) return;
+      this.join(place, page);
+      this.onChange();
+    } finally {
+      if (--this.loading === 0) this.said.clear();
+    }
+  }
+
+  private join(place: Place, page: MessagePage): void {
     const loaded = page.items
       .filter(({ seq }) => seq > this.prunedSeq)
       .map((message) => asSent(newer(message, this.said.get(message.seq))));

@@ -29,9 +29,10 @@ export class UnreadCount {
   private doubtSeq: number | null = null;
   private facts: Fact[] = [];
   private readonly known = new Map<number, Known>();
-  /** Facts are complete above it; `reach` is the last event seen. */
-  private reach: number;
+  /** The last event seen. */
+  reach: number;
 
+  /** `floor`: facts are complete above it. */
   constructor(
     private readonly userId: string,
     private floor: number,

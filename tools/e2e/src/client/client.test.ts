@@ -98,6 +98,10 @@ describe('the client', () => {
     const saying = bobs.markRead(sent[1]!.seq);
     expect(bobs.unread).toBe(2);
     expect(bob.total).toBe(2);
+    // A total that was looked at between two changes of one moment is not the last one.
+    void bobs.markRead(sent[2]!.seq);
+    expect(bob.total).toBe(1);
+    await bobs.markUnread(sent[2]!.seq);
     await saying;
     await until(() => phone.total === 2 && phone.channel(id).mentions === 1);
     void bobs.markRead();
