@@ -22,7 +22,10 @@ const { values } = parseArgs({
     logs: { type: 'string', default: '../shared/data/ubuntu-irc' },
     folders: { type: 'string', default: 'dev,test,new-domains' },
     strategies: { type: 'string', default: allStrategies.join(',') },
-    faults: { type: 'string', default: 'none,redis,sync-worker,gateway,message-api,slot-migration,failover' },
+    faults: {
+      type: 'string',
+      default: 'none,redis,sync-worker,gateway,message-api,rolling-restart,slot-migration,failover',
+    },
     'skip-histories': { type: 'boolean', default: false },
   },
 });

@@ -9,7 +9,7 @@ export const USAGE = `npm run replay -- <folder> [options]
   --instances message-api=3,...       processes of each service (3 message-api, 2 gateways, 2 read-status, 1 worker)
   --speed 50|max                      messages a second (max)
   --clients 100                       connected sockets
-  --fault none|redis|sync-worker|gateway|message-api|slot-migration|failover   what is killed or moved halfway (none)
+  --fault none|redis|sync-worker|gateway|message-api|rolling-restart|slot-migration|failover   what happens halfway (none)
   --redis-cluster                     three primaries with a replica each (slot-migration and failover bring it)
   --limit 1000                        messages, of the first files by name (all)
   --seed 42                           of everything that is random (another each time)

@@ -9,7 +9,15 @@ import type { Measures } from './measures.js';
 
 /** Those need a Redis Cluster. */
 export const clusterFaults = ['slot-migration', 'failover'] as const;
-export const faults = ['none', 'redis', 'sync-worker', 'gateway', 'message-api', ...clusterFaults] as const;
+export const faults = [
+  'none',
+  'redis',
+  'sync-worker',
+  'gateway',
+  'message-api',
+  'rolling-restart',
+  ...clusterFaults,
+] as const;
 export type Fault = (typeof faults)[number];
 
 export interface FaultContext {
@@ -44,6 +52,7 @@ export const breakThings: Record<Fault, (context: FaultContext) => Promise<void>
   'sync-worker': killWorker,
   gateway: killGateway,
   'message-api': killBetweenCommitAndApply,
+  'rolling-restart': restartOneByOne,
   'slot-migration': moveSlots,
   failover: loseAPrimary,
 };
@@ -145,6 +154,16 @@ async function killGateway({ stack, onProgress }: FaultContext): Promise<void> {
   onProgress('A gateway is killed');
   await gateway!.started();
   onProgress('The gateway is back');
+}
+
+/** SIGTERM to every instance of every service, as an upgrade does it: the next one goes when the last is ready again. */
+async function restartOneByOne({ stack, measures, onProgress }: FaultContext): Promise<void> {
+  for (const instance of Object.values(stack.services).flat()) {
+    if (instance.name === 'sync-worker') await measures.beforeWorkerIsGone(instance);
+    await instance.kill('SIGTERM');
+    await instance.started();
+    onProgress(`${instance.name} ${instance.index + 1} has been restarted`);
+  }
 }
 
 /**

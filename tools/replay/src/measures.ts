@@ -37,8 +37,7 @@ export class Measures {
     this.redisBefore.delete(url);
   }
 
-  async beforeWorkerIsGone(): Promise<void> {
-    const [worker] = this.stack.services['sync-worker'];
+  async beforeWorkerIsGone(worker = this.stack.services['sync-worker'][0]): Promise<void> {
     if (worker) addHistogram(this.flushLag, await scrape(worker.url), 'tidemark_flush_lag_seconds');
   }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { serviceNames } from '@tidemark/contracts';
 import { isFlawless, runReplay, showReport, type Fault } from '@tidemark/replay';
 import type { Strategy } from '@tidemark/testing';
 
@@ -32,4 +33,16 @@ describe('a replay', () => {
     },
     180_000,
   );
+
+  it('loses, repeats and miscounts nothing while every instance of every service is restarted', async () => {
+    const instances = Object.fromEntries(serviceNames.map((name) => [name, 2]));
+    const report = await runReplay({
+      ...{ folder, instances, clients: 24, fault: 'rolling-restart' },
+      // Slow enough to go on for as long as that takes.
+      speed: 4,
+      env: { ...env, DRAIN_MS: '1000' },
+    });
+    if (!isFlawless(report)) throw new Error([showReport(report), ...report.findings].join('\n'));
+    expect(report.messages).toBeGreaterThan(300);
+  }, 400_000);
 });
