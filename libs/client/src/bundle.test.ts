@@ -12,6 +12,8 @@ async function bundle(code: string, external: string[]): Promise<{ text: string;
     ...{ bundle: true, minify: true, format: 'esm', platform: 'browser', target: 'es2022' },
     ...{ write: false, metafile: true, external, logLevel: 'silent' },
     conditions: ['@tidemark/source'],
+    // What is published is compiled by this.
+    tsconfig: join(__dirname, '../tsconfig.build.json'),
   });
   return { text: outputFiles[0]!.text, inputs: Object.keys(metafile.inputs) };
 }

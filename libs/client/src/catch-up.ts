@@ -9,6 +9,7 @@ import { countedAtOnceMax, type Recounts } from './recounts.js';
 const resumeMax = 1_000;
 
 export interface CatchUpOptions {
+  passive: boolean;
   known: ReadonlyMap<string, Channel>;
   connection: Connection;
   recounts: Recounts;
@@ -24,18 +25,21 @@ export class CatchUp {
 
   constructor(private readonly options: CatchUpOptions) {}
 
-  /** What this client has, as much of it as fits; the rest is caught up on once it is connected. */
+  /**
+   * What this client has, as much of it as fits; the rest is caught up on once it is connected. A passive one catches
+   * up on what it opens.
+   */
   resume() {
-    if (this.logEpoch === null) return undefined;
+    if (this.logEpoch === null || this.options.passive) return undefined;
     const members = [...this.options.known.values()].filter(({ isMember }) => isMember).slice(0, resumeMax);
     return {
       logEpoch: this.logEpoch,
-      channels: Object.fromEntries(members.map(({ id, have }) => [id, have])),
+      channels: Object.fromEntries(members.map(({ id, log }) => [id, log.have])),
     };
   }
 
   begin({ logEpoch, heads, refetch = [] }: Ready): void {
-    const { known, enter } = this.options;
+    const { known, enter, passive } = this.options;
     const forget = this.logEpoch !== null && this.logEpoch !== logEpoch;
     const lost = new Set(refetch.filter((id) => known.has(id)));
     const behind: [id: string, head: number][] = [];
@@ -45,7 +49,9 @@ export class CatchUp {
       const channel = known.get(id);
       if (!channel) enter(id, head);
       else if (forget || !channel.isMember) lost.add(id);
-      else if (!lost.has(id) && channel.have < head) behind.push([id, head]);
+      else if (passive) channel.tell(head);
+      else if (!lost.has(id) && channel.log.have < head) behind.push([id, head]);
+      channel?.opening.begin();
     }
     if (lost.size > 0) void this.refetch([...lost], { forget });
     void this.catchUp(behind);
@@ -75,17 +81,18 @@ export class CatchUp {
     }
   }
 
-  private async catchUp(behind: readonly (readonly [id: string, head: number])[]): Promise<void> {
+  /** What lies between what these have and their heads. */
+  async catchUp(behind: readonly (readonly [id: string, head: number])[]): Promise<void> {
     const { known, connection } = this.options;
     const logEpoch = this.logEpoch!;
-    for (const [id, head] of behind) known.get(id)?.expect(head);
+    for (const [id, head] of behind) known.get(id)?.log.wait(head);
     for (let from = 0; from < behind.length; from += resumeMax) {
       const some = behind.slice(from, from + resumeMax).flatMap(([id]) => known.get(id) ?? []);
-      const channels: ChannelSeqs = Object.fromEntries(some.map(({ id, have }) => [id, have]));
+      const channels: ChannelSeqs = Object.fromEntries(some.map(({ id, log }) => [id, log.have]));
       const answer = await connection.say('catch-up', { logEpoch, channels });
       if (answer?.ok && answer.refetch.length > 0) void this.refetch(answer.refetch, { forget: false });
       // Without an answer each fetches for itself what is missing.
-      for (const channel of some) channel.expectNoMore();
+      for (const channel of some) channel.log.waitNoMore();
     }
   }
 }

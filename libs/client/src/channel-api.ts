@@ -18,8 +18,7 @@ export class ChannelApi {
   ): Promise<Body> {
     const { channelId } = this;
     return this.http.ask<Body>({
-      ...{ service: 'api', method, path: `/v1/channels/${channelId}${path}`, channelId },
-      ...(body !== undefined && { body }),
+      ...{ service: 'api', method, path: `/v1/channels/${channelId}${path}`, channelId, body },
       // What we changed ourselves is in what we read next.
       ...(method !== 'GET' && { tells: [channelId] }),
       ...more,
@@ -28,8 +27,7 @@ export class ChannelApi {
 
   /** Messages in seq order. */
   page(query: HttpRequest['query'], patienceMs?: number): Promise<MessagePage> {
-    const patience = patienceMs !== undefined && { patienceMs };
-    return this.ask('GET', '/messages', undefined, { query, tells: [this.channelId], ...patience });
+    return this.ask('GET', '/messages', undefined, { query, tells: [this.channelId], patienceMs });
   }
 
   message(seq: number): Promise<Message> {

@@ -64,6 +64,17 @@ export class ChannelCounts {
     for (const count of counts) this.sayAgain(count);
   }
 
+  /** How far the channel is counted, or known to go. */
+  get head(): number {
+    return this.main.head;
+  }
+
+  /** The log goes up to `seq`; what lies below comes later, or never. */
+  skip(seq: number): void {
+    this.main.skip(seq);
+    for (const ofThread of this.ofThreads.values()) ofThread.skip(seq);
+  }
+
   doubt(): void {
     this.main.doubt();
   }
@@ -93,10 +104,7 @@ export class ChannelCounts {
     const { value, exact } = this.of(said)!;
     if (!value || exact || said.term !== value.term || said.cursor >= value.cursor) return;
     const { channelId, threadSeq } = said;
-    this.options.reads.report({
-      ...{ channelId, seq: value.cursor, term: value.term },
-      ...(threadSeq !== undefined && { threadSeq }),
-    });
+    this.options.reads.report({ channelId, seq: value.cursor, term: value.term, threadSeq });
   }
 
   private follow(threadSeq: number): UnreadCount {

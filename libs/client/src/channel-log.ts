@@ -11,7 +11,8 @@ export interface ChannelLogOptions {
   /** Up to where it need not be told. */
   have: number;
   api: ChannelApi;
-  isMember: () => boolean;
+  /** What is missing is wanted. */
+  isFollowed: () => boolean;
   apply: (envelope: Envelope) => void;
   /** It cannot be followed. */
   refetch: () => void;
@@ -44,14 +45,19 @@ export class ChannelLog {
     this.take(this.order.receive(envelope));
   }
 
-  /** A catch-up is under way that reaches up to `head`. */
+  /** It goes this far. */
   expect(head: number): void {
     this.order.expect(head);
+  }
+
+  /** A catch-up is under way, or about to be, that reaches up to `head`. */
+  wait(head = 0): void {
+    this.expect(head);
     this.patient = true;
   }
 
   /** It is over. */
-  expectNoMore(): void {
+  waitNoMore(): void {
     this.patient = false;
     void this.fill();
   }
@@ -74,11 +80,11 @@ export class ChannelLog {
 
   /** Fetches what is missing below what has come. */
   async fill(): Promise<void> {
-    const { api, isMember, refetch, closed } = this.options;
-    if (this.filling || this.patient || !isMember()) return;
+    const { api, isFollowed, refetch, closed } = this.options;
+    if (this.filling || this.patient || !isFollowed()) return;
     this.filling = true;
     try {
-      for (let empty = 0; this.order.gap && !this.patient && isMember();) {
+      for (let empty = 0; this.order.gap && !this.patient && isFollowed();) {
         const { have } = this.order;
         const { items } = await api.events(have);
         for (const envelope of items) this.receive(envelope);
@@ -106,7 +112,7 @@ export class ChannelLog {
 
   /** Under id-only events name their message alone. */
   private async resolve(envelope: Envelope): Promise<void> {
-    const { api, isMember, refetch } = this.options;
+    const { api, refetch } = this.options;
     const { seq } = envelope.payload as { seq: number };
     this.resolving = true;
     try {
@@ -114,7 +120,7 @@ export class ChannelLog {
       if (this.unapplied[0] === envelope) this.unapplied[0] = { ...envelope, payload: message } as Envelope;
     } catch {
       // Gone, or not to be had: as if it had been missed.
-      if (this.unapplied[0] === envelope && isMember()) refetch();
+      if (this.unapplied[0] === envelope) refetch();
     } finally {
       this.resolving = false;
     }

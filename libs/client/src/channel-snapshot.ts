@@ -1,4 +1,4 @@
-import type { Channel as ChannelInfo, Count } from '@tidemark/contracts';
+import type { Channel as ChannelInfo, Count, Envelope, Message } from '@tidemark/contracts';
 import type { PendingMessage } from './outbox.js';
 import type { SentMessage } from './timeline.js';
 
@@ -10,6 +10,8 @@ export interface ChannelSnapshot {
   /** Null until `load()`, `chat.loadChannels()` or an event has told. */
   readonly info: ChannelInfo | null;
   readonly member: boolean;
+  /** False in a passive chat, until `open()`: counts are kept, messages stand still. */
+  readonly open: boolean;
   /** In seq order; then those on their way, in the order they were sent. */
   readonly messages: readonly ChatMessage[];
   /** A page of messages has been loaded. */
@@ -26,3 +28,15 @@ export interface ChannelSnapshot {
   readonly exact: boolean;
   readonly typingUserIds: readonly string[];
 }
+
+export type ChannelEvents = {
+  /** The snapshot is another. Once for all that happens at a time. */
+  change: [snapshot: ChannelSnapshot];
+  /** A new message, mine too. */
+  message: [message: Message];
+  /** Anything of the channel's log, in order. */
+  event: [envelope: Envelope];
+  /** Too much was missed: messages and counts are fetched anew. */
+  refetch: [];
+  left: [];
+};

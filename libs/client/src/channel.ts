@@ -14,13 +14,12 @@ import type {
 import { ChannelApi } from './channel-api.js';
 import { ChannelCounts } from './channel-counts.js';
 import { ChannelLog } from './channel-log.js';
-import type { ChannelSnapshot, ChatMessage } from './channel-snapshot.js';
+import type { ChannelEvents, ChannelSnapshot, ChatMessage } from './channel-snapshot.js';
+import type { ChannelSurroundings } from './channel-surroundings.js';
 import { ChatError } from './chat-error.js';
-import type { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
-import type { Http } from './http.js';
+import { Opening } from './opening.js';
 import { type MessageDraft, Outbox } from './outbox.js';
-import type { ReadReports } from './read-reports.js';
 import { Snapshots } from './snapshots.js';
 import { Timeline } from './timeline.js';
 import { Typists } from './typists.js';
@@ -30,39 +29,15 @@ const typingEveryMs = 3_000;
 const readersLimit = 100;
 const threadLimit = 100;
 
-type ChannelEvents = {
-  /** The snapshot is another. Once for all that happens at a time. */
-  change: [snapshot: ChannelSnapshot];
-  /** A new message, mine too. */
-  message: [message: Message];
-  /** Anything of the channel's log, in order. */
-  event: [envelope: Envelope];
-  /** Too much was missed: messages and counts are fetched anew. */
-  refetch: [];
-  left: [];
-};
-
-/** @internal What a channel needs of its chat. */
-export interface ChannelSurroundings {
-  userId: string;
-  http: Http;
-  connection: Connection;
-  reads: ReadReports;
-  /** The count is in doubt. */
-  recount: (channelId: string) => void;
-  /** The log cannot be followed. */
-  refetch: (channelId: string) => void;
-  changed: (channel: Channel, what: 'shown' | 'left') => void;
-  said: (channel: Channel, envelope: Envelope) => void;
-  closed: AbortSignal;
-}
-
 /** One channel: its messages, what is unread in it, and what one can do there. */
 export class Channel extends Emitter<ChannelEvents> {
   private info: ChannelInfo | null = null;
   private member = true;
   private readonly api: ChannelApi;
-  private readonly log: ChannelLog;
+  /** @internal */
+  readonly opening: Opening;
+  /** @internal */
+  readonly log: ChannelLog;
   private readonly counts: ChannelCounts;
   private readonly timeline: Timeline;
   private readonly outbox: Outbox;
@@ -87,8 +62,8 @@ export class Channel extends Emitter<ChannelEvents> {
     private readonly around: ChannelSurroundings,
   ) {
     super();
-    const { http, userId, reads, closed } = around;
-    const [channelId, recount] = [id, () => around.recount(id)];
+    const { http, userId, connection, reads, passive, closed } = around;
+    const [channelId, recount] = [id, () => around.recounts.recount(id)];
     this.snapshots = new Snapshots(
       () => this.takeSnapshot(),
       (snapshot) => this.emit('change', snapshot),
@@ -98,11 +73,21 @@ export class Channel extends Emitter<ChannelEvents> {
     this.api = new ChannelApi(id, http);
     this.timeline = new Timeline(this.api, () => this.changed());
     this.counts = new ChannelCounts({ channelId, userId, have, reads, recount });
+    this.opening = new Opening({
+      ...{ passive, closed },
+      say: (event) => {
+        // What is missing comes by the catch-up once it is open.
+        this.log.wait();
+        return connection.say(event, { channelId });
+      },
+      catchUp: () => around.catchUp.catchUp([[id, this.log.have]]),
+      refused: () => this.dismiss(),
+    });
     this.log = new ChannelLog({
       ...{ have, api: this.api, closed },
-      isMember: () => this.member,
+      isFollowed: () => this.member && this.opening.wanted,
       apply: (envelope) => this.apply(envelope),
-      refetch: () => around.refetch(id),
+      refetch: () => void around.catchUp.refetch([id], { forget: false }),
     });
     this.outbox = new Outbox(
       ...([id, http] as const),
@@ -152,6 +137,23 @@ export class Channel extends Emitter<ChannelEvents> {
   }
 
   /**
+   * In a passive chat: everything that happens here from now on, and what has happened since it was last open.
+   * Resolves when that is here.
+   *
+   * @throws ChatError
+   */
+  open(): Promise<void> {
+    this.changed();
+    return this.opening.want(true);
+  }
+
+  /** In a passive chat: counts alone again. Messages stand still. */
+  close(): Promise<void> {
+    this.changed();
+    return this.opening.want(false);
+  }
+
+  /**
    * Sends a message. It is in `messages` at once, and becomes the real one; until the server has answered it is sent
    * again, which is harmless. Resolves with the stored message. A failed one stays, to be retried or dropped.
    *
@@ -186,20 +188,18 @@ export class Channel extends Emitter<ChannelEvents> {
   }
 
   /**
-   * I have read up to `seq`: without one, everything that has arrived. Counts move at once; the report goes out
-   * together with others, and again if it gets lost. Resolves when the server has it.
+   * I have read up to `seq`: without one, everything that has arrived, or where it is not open, that is known of. Counts
+   * move at once; the report goes out together with others, and again if it gets lost. Resolves when the server has it.
    */
-  markRead(seq = this.log.have, { threadSeq }: { threadSeq?: number } = {}): Promise<void> {
+  markRead(seq = this.arrived, { threadSeq }: { threadSeq?: number } = {}): Promise<void> {
     const { reads } = this.around;
     const counts = this.counts.of({ threadSeq });
     // While a channel is fetched anew, its old seqs may mean nothing.
     if (this.log.held || !this.member) return Promise.resolve();
-    const upTo = Math.min(seq, this.log.have);
-    const term = counts?.value?.term;
+    const upTo = Math.min(seq, this.arrived);
     if (counts?.value && upTo <= counts.value.cursor) return reads.settled();
     counts?.advance(upTo);
-    const thread = threadSeq === undefined ? {} : { threadSeq };
-    reads.report({ channelId: this.id, seq: upTo, ...(term !== undefined && { term }), ...thread });
+    reads.report({ channelId: this.id, seq: upTo, term: counts?.value?.term, threadSeq });
     this.changed();
     return reads.settled();
   }
@@ -207,7 +207,7 @@ export class Channel extends Emitter<ChannelEvents> {
   /** Unread from this message on, however far back. */
   async markUnread(seq: number, { threadSeq }: { threadSeq?: number } = {}): Promise<void> {
     this.around.reads.forget(this.id);
-    const body = { fromSeq: seq, ...(threadSeq !== undefined && { threadSeq }) };
+    const body = { fromSeq: seq, threadSeq };
     this.adopt(await this.api.ask<Count>('POST', '/unread', body, { service: 'readStatus', tells: [] }));
   }
 
@@ -261,11 +261,6 @@ export class Channel extends Emitter<ChannelEvents> {
   // What its chat tells it
 
   /** @internal */
-  get have(): number {
-    return this.log.have;
-  }
-
-  /** @internal */
   get isMember(): boolean {
     return this.member;
   }
@@ -282,11 +277,30 @@ export class Channel extends Emitter<ChannelEvents> {
 
   /** @internal */
   receive(envelopes: readonly Envelope[]): void {
+    const { log } = this;
     for (const envelope of envelopes) {
-      if (this.joins(envelope) && envelope.seq > this.log.have && !this.log.held) this.enter(envelope.seq);
-      this.log.receive(envelope);
+      const { seq } = envelope;
+      if (this.moves(envelope, 'member.joined') && seq > log.have && !log.held) this.enter(seq);
+      // Told by itself to a passive connection: nothing that lies below is going to come.
+      if (this.around.passive && seq > log.have + 1 && this.moves(envelope, 'member.left'))
+        this.apply(envelope);
+      else log.receive(envelope);
     }
     void this.log.fill();
+  }
+
+  /** @internal To a passive connection: its log goes this far. */
+  tell(headSeq: number): void {
+    if (this.opening.wanted) {
+      this.log.expect(headSeq);
+      void this.log.fill();
+    } else {
+      this.counts.skip(headSeq);
+      this.outbox.jumped(headSeq);
+      if (!this.exact) this.around.recounts.recount(this.id);
+    }
+    this.goesTo(headSeq);
+    this.changed();
   }
 
   /** @internal Of this channel, or of a thread in it. */
@@ -308,16 +322,6 @@ export class Channel extends Emitter<ChannelEvents> {
     this.changed();
   }
 
-  /** @internal A catch-up is under way that reaches up to `head`. */
-  expect(head: number): void {
-    this.log.expect(head);
-  }
-
-  /** @internal It is over. */
-  expectNoMore(): void {
-    this.log.expectNoMore();
-  }
-
   /** @internal The log is not followed until `goOn`. Returns what `goOn` is to be told. */
   hold({ forget }: { forget: boolean }): number {
     this.log.hold({ forget });
@@ -336,7 +340,7 @@ export class Channel extends Emitter<ChannelEvents> {
     if (forget) this.timeline.clear();
     const following = this.log.goOn(asOfSeq);
     this.adoptAll(counts);
-    if (!this.exact) this.around.recount(this.id);
+    if (!this.exact) this.around.recounts.recount(this.id);
     void this.timeline.reload();
     this.log.take(following);
     void this.log.fill();
@@ -353,6 +357,7 @@ export class Channel extends Emitter<ChannelEvents> {
     if (!this.member) return;
     this.member = false;
     this.restarts++;
+    this.log.hold({ forget: true });
     this.log.goOn(this.log.have);
     this.counts.restart(this.log.have, { forget: true });
     this.around.reads.forget(this.id);
@@ -360,16 +365,22 @@ export class Channel extends Emitter<ChannelEvents> {
     this.typists.stopAll();
     this.changed();
     this.emit('left');
-    this.around.changed(this, 'left');
+    this.around.left(this);
   }
 
   /** @internal The chat is closed. */
   stop(error: ChatError): void {
     this.outbox.fail(error);
     this.typists.stopAll();
+    this.opening.begin();
   }
 
   // Within
+
+  private get arrived(): number {
+    const { have } = this.log;
+    return this.opening.wanted ? have : Math.max(have, this.counts.head);
+  }
 
   /** A new stay begins, of which nothing is known but where. */
   private enter(seq: number): void {
@@ -377,7 +388,7 @@ export class Channel extends Emitter<ChannelEvents> {
     this.counts.restart(seq, { forget: true });
     this.log.goOn(seq - 1);
     void this.timeline.reload();
-    this.around.recount(this.id);
+    this.around.recounts.recount(this.id);
   }
 
   private apply(envelope: Envelope): void {
@@ -405,23 +416,27 @@ export class Channel extends Emitter<ChannelEvents> {
         this.info = payload;
         break;
       case 'member.left':
-        if (payload.userIds.includes(userId)) this.dismiss();
+        if (this.moves(envelope, type)) this.dismiss();
     }
-    if (this.info && seq > this.info.headSeq) this.info = { ...this.info, headSeq: seq };
-    if (!this.exact && this.member) this.around.recount(this.id);
+    this.goesTo(seq);
+    if (!this.exact && this.member) this.around.recounts.recount(this.id);
     this.changed();
     if (type === 'message.created') this.emit('message', payload as Message);
     this.emit('event', envelope);
     this.around.said(this, envelope);
   }
 
-  private joins({ type, payload }: Envelope): boolean {
-    return type === 'member.joined' && payload.userIds.includes(this.around.userId);
+  private goesTo(headSeq: number): void {
+    if (this.info && headSeq > this.info.headSeq) this.info = { ...this.info, headSeq };
+  }
+
+  private moves(envelope: Envelope, type: 'member.joined' | 'member.left'): boolean {
+    return envelope.type === type && envelope.payload.userIds.includes(this.around.userId);
   }
 
   private changed(): void {
     this.snapshots.changed();
-    this.around.changed(this, 'shown');
+    this.around.changed();
   }
 
   private takeSnapshot(): ChannelSnapshot {
@@ -432,7 +447,13 @@ export class Channel extends Emitter<ChannelEvents> {
     }
     const { value: count, exact, threads } = this.counts;
     return {
-      ...{ id: this.id, info: this.info, member: this.member, messages: this.shown },
+      ...{
+        id: this.id,
+        info: this.info,
+        member: this.member,
+        open: this.opening.wanted,
+        messages: this.shown,
+      },
       ...{ loaded: items !== null, hasBefore, hasAfter, count },
       ...{ unread: count?.unread ?? 0, mentions: count?.mentions ?? 0, threads, exact },
       typingUserIds: this.typists.userIds,

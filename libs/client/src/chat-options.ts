@@ -8,6 +8,8 @@ export interface ChatOptions {
   getToken: GetToken;
   /** `['websocket']`. Polling needs an ingress that is sticky. */
   transports?: ('websocket' | 'polling')[];
+  /** Counts alone of channels that are not opened by `channel.open()`: for who is in thousands, or has little power. */
+  passive?: boolean;
   /** For `connect()`, 30 s; from then on a lost connection is taken up again for as long as it takes. */
   timeoutMs?: number;
   signal?: AbortSignal;

@@ -7,16 +7,17 @@ import type {
   Me,
   Message,
   Notice,
-  Presence,
   Ready,
   UpdateMe,
   User,
 } from '@tidemark/contracts';
 import { AccessToken } from './access-token.js';
 import { CatchUp } from './catch-up.js';
-import { Channel, type ChannelSurroundings } from './channel.js';
+import { Channel } from './channel.js';
+import type { ChannelSurroundings } from './channel-surroundings.js';
 import { ChatError } from './chat-error.js';
 import { baseUrlOf, type ChatOptions } from './chat-options.js';
+import type { ChatEvents, ChatSnapshot } from './chat-snapshot.js';
 import { Connection, type ConnectionState } from './connection.js';
 import { ConsistencyTokens } from './consistency-tokens.js';
 import { Emitter } from './emitter.js';
@@ -31,36 +32,6 @@ const channelsAtOnceMax = 100;
 export const connectWithinMs = 30_000;
 const farewellMs = 2_000;
 
-/** The whole chat at one moment. It never changes: another one takes its place. */
-export interface ChatSnapshot {
-  readonly state: ConnectionState;
-  readonly userId: string;
-  /** Of the channels I am in. */
-  readonly channels: readonly Channel[];
-  /** Unread in all channels and followed threads. */
-  readonly total: number;
-  readonly mentions: number;
-  /** False while the server is being asked what only it can know. */
-  readonly exact: boolean;
-  /** Users of whom it was said that they are online. */
-  readonly onlineUserIds: ReadonlySet<string>;
-}
-
-type ChatEvents = {
-  /** The snapshot is another. Once for all that happens at a time. */
-  change: [snapshot: ChatSnapshot];
-  state: [state: ConnectionState, error: ChatError | null];
-  /** A channel I have come into, or left. */
-  channel: [channel: Channel];
-  message: [message: Message, channel: Channel];
-  /** Anything of any channel's log, in order. */
-  event: [envelope: Envelope, channel: Channel];
-  notice: [notice: Notice];
-  presence: [presence: Presence];
-  /** Too much was missed: these are fetched anew. */
-  refetch: [refetch: { channelIds: string[] }];
-};
-
 /** A user's connection to Tidemark, with everything that is kept of it. */
 export class Chat extends Emitter<ChatEvents> {
   private me = '';
@@ -74,6 +45,7 @@ export class Chat extends Emitter<ChatEvents> {
   private readonly profiles: Profiles;
   private readonly recounts: Recounts;
   private readonly catchUp: CatchUp;
+  private readonly passive: boolean;
   private readonly closing = new AbortController();
   private readonly snapshots: Snapshots<ChatSnapshot>;
 
@@ -85,8 +57,9 @@ export class Chat extends Emitter<ChatEvents> {
   /** @internal */
   constructor(options: ChatOptions) {
     super();
-    const { getToken, transports = ['websocket'] } = options;
+    const { getToken, transports = ['websocket'], passive = false } = options;
     const { known, tokens } = this;
+    this.passive = passive;
     const accessToken = new AccessToken(getToken);
     const closed = this.closing.signal;
     this.snapshots = new Snapshots(
@@ -102,7 +75,7 @@ export class Chat extends Emitter<ChatEvents> {
       fetch: options.fetch ?? ((...request) => fetch(...request)),
     });
     this.connection = new Connection({
-      ...{ url: baseUrlOf(options, 'realtime'), transports, accessToken },
+      ...{ url: baseUrlOf(options, 'realtime'), transports, passive, accessToken },
       resume: () => this.catchUp.resume(),
     });
     this.reads = new ReadReports({
@@ -115,7 +88,7 @@ export class Chat extends Emitter<ChatEvents> {
     this.profiles = new Profiles(this.connection, () => this.changed());
     this.recounts = new Recounts({ http: this.http, reads: this.reads, known, closed });
     this.catchUp = new CatchUp({
-      ...{ known, connection: this.connection, recounts: this.recounts, tokens },
+      ...{ passive, known, connection: this.connection, recounts: this.recounts, tokens },
       enter: (channelId, have) => this.enter(channelId, have),
       onRefetch: (channelIds) => this.emit('refetch', { channelIds }),
     });
@@ -254,8 +227,8 @@ export class Chat extends Emitter<ChatEvents> {
   }
 
   /** @internal Nobody is to have it. */
-  abandon(): void {
-    this.connection.close();
+  abandon(error: ChatError): void {
+    this.connection.close(error);
   }
 
   // Within
@@ -308,7 +281,7 @@ export class Chat extends Emitter<ChatEvents> {
         break;
       }
       case 'badge':
-        this.recounts.recount(notice.channelId);
+        this.known.get(notice.channelId)?.tell(notice.headSeq);
         break;
       case 'typing':
         if (notice.userId !== this.me)
@@ -329,12 +302,9 @@ export class Chat extends Emitter<ChatEvents> {
   private enter(id: string, have: number): Channel {
     const surroundings: ChannelSurroundings = {
       ...{ userId: this.me, http: this.http, connection: this.connection, reads: this.reads },
-      recount: (channelId) => this.recounts.recount(channelId),
-      refetch: (channelId) => void this.catchUp.refetch([channelId], { forget: false }),
-      changed: (channel, what) => {
-        if (what === 'left') this.left(channel);
-        this.changed();
-      },
+      ...{ passive: this.passive, recounts: this.recounts, catchUp: this.catchUp },
+      changed: () => this.changed(),
+      left: (channel) => this.left(channel),
       said: (channel, envelope) => {
         if (envelope.type === 'message.created') this.emit('message', envelope.payload as Message, channel);
         this.emit('event', envelope, channel);
@@ -352,6 +322,7 @@ export class Chat extends Emitter<ChatEvents> {
     if (this.known.get(channel.id) === channel) this.known.delete(channel.id);
     this.tokens.forget(channel.id);
     this.recounts.forget(channel.id);
+    this.changed();
     this.emit('channel', channel);
   }
 
@@ -371,7 +342,7 @@ export class Chat extends Emitter<ChatEvents> {
       };
       const timer = setTimeout(() => {
         settle();
-        reject(new ChatError('no-answer', 'The channel has not shown itself yet.'));
+        reject(new ChatError('no-answer', 'The channel has not shown itself.'));
       }, connectWithinMs);
     });
   }
@@ -401,12 +372,10 @@ export class Chat extends Emitter<ChatEvents> {
     let total = 0;
     let mentions = 0;
     for (const channel of channels) {
-      const snapshot = channel.getSnapshot();
-      total += snapshot.unread;
-      mentions += snapshot.mentions;
-      for (const count of snapshot.threads.values()) {
-        total += count.unread;
-        mentions += count.mentions;
+      const { count, threads } = channel.getSnapshot();
+      for (const each of [count, ...threads.values()]) {
+        total += each?.unread ?? 0;
+        mentions += each?.mentions ?? 0;
       }
     }
     const exact = channels.every((channel) => channel.exact);

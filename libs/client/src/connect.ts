@@ -11,29 +11,24 @@ export async function connect(options: ChatOptions): Promise<Chat> {
   const { timeoutMs = connectWithinMs, signal } = options;
   const chat = new Chat(options);
   let last: ChatError | null = null;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let abort = () => {};
   let stop = () => {};
+  const timer = setTimeout(
+    () => chat.abandon(last ?? new ChatError('no-answer', `Not connected within ${timeoutMs} ms.`)),
+    timeoutMs,
+  );
+  const abort = () => chat.abandon(new ChatError('closed', 'Connecting was called off.'));
+  signal?.addEventListener('abort', abort);
   try {
     await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(
-        () => reject(last ?? new ChatError('no-answer', `Not connected within ${timeoutMs} ms.`)),
-        timeoutMs,
-      );
-      abort = () => reject(new ChatError('closed', 'Connecting was called off.'));
-      if (signal?.aborted) return abort();
-      signal?.addEventListener('abort', abort);
       stop = chat.on('state', (state, error) => {
         last = error ?? last;
         if (state === 'closed') reject(last ?? new ChatError('closed', 'The chat was closed.'));
-        if (state === 'online') void chat.counted().then(resolve, reject);
+        if (state === 'online') chat.counted().then(resolve, (refusal: ChatError) => chat.abandon(refusal));
       });
-      chat.open();
+      if (signal?.aborted) abort();
+      else chat.open();
     });
     return chat;
-  } catch (error) {
-    chat.abandon();
-    throw error;
   } finally {
     clearTimeout(timer);
     stop();

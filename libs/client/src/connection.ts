@@ -38,6 +38,7 @@ type ConnectionEvents = {
 export interface ConnectionOptions {
   url: string;
   transports: ('websocket' | 'polling')[];
+  passive: boolean;
   accessToken: AccessToken;
   /** What this client has, when a connection begins. */
   resume: () => CatchUp | undefined;
@@ -64,15 +65,14 @@ export class Connection extends Emitter<ConnectionEvents> {
   }
 
   async open(): Promise<void> {
-    const { accessToken, url, transports } = this.options;
+    const { accessToken, url, transports, passive } = this.options;
     try {
       this.jwt = await (this.refused === null ? accessToken.get() : accessToken.after(this.refused));
     } catch (error) {
       return this.lost(toChatError(error));
     }
     if (this.state === 'closed') return;
-    const resume = this.options.resume();
-    const auth: HandshakeInput = { token: this.jwt, ...(resume && { resume }) };
+    const auth: HandshakeInput = { token: this.jwt, passive, resume: this.options.resume() };
     const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(url, {
       ...{ auth, transports, timeout: connectWithinMs },
       ...{ forceNew: true, reconnection: false },

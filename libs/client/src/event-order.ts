@@ -7,20 +7,17 @@ const aheadMax = 1_000;
 export class EventOrder {
   private readonly ahead = new Map<number, Envelope>();
   private known: number;
-  private waits = false;
+  /** What comes is kept, until `startAfter`. */
+  waiting = false;
 
   /** `have`: everything up to it has come, or need not. */
   constructor(public have: number) {
     this.known = have;
   }
 
-  get waiting(): boolean {
-    return this.waits;
-  }
-
   /** Something is known of above `have` that nobody is about to send. */
   get gap(): boolean {
-    return !this.waits && this.known > this.have;
+    return !this.waiting && this.known > this.have;
   }
 
   /** The log goes this far. */
@@ -31,9 +28,9 @@ export class EventOrder {
   /** What is in order now. */
   receive(envelope: Envelope): Envelope[] {
     const { seq } = envelope;
-    if (!this.waits && seq <= this.have) return [];
+    if (!this.waiting && seq <= this.have) return [];
     this.expect(seq);
-    if (!this.waits && seq === this.have + 1) {
+    if (!this.waiting && seq === this.have + 1) {
       this.have = seq;
       return [envelope, ...this.follow()];
     }
@@ -41,16 +38,15 @@ export class EventOrder {
     return [];
   }
 
-  /** Until `startAfter`, what comes is kept. */
   wait({ forget }: { forget: boolean }): void {
-    this.waits = true;
+    this.waiting = true;
     if (forget) this.ahead.clear();
   }
 
   /** Goes on after `seq`, and gives what has come of it meanwhile. */
   startAfter(seq: number): Envelope[] {
-    if (this.waits) this.known = Math.max(seq, ...this.ahead.keys());
-    this.waits = false;
+    if (this.waiting) this.known = Math.max(seq, ...this.ahead.keys());
+    this.waiting = false;
     this.have = seq;
     for (const kept of [...this.ahead.keys()]) if (kept <= seq) this.ahead.delete(kept);
     return this.follow();

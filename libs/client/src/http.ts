@@ -76,8 +76,7 @@ export class Http {
     const abort = new AbortController();
     const end = () => abort.abort();
     const timer = setTimeout(end, answerWithinMs);
-    closed.addEventListener('abort', end);
-    signal?.addEventListener('abort', end);
+    for (const ending of [closed, signal]) ending?.addEventListener('abort', end);
     const consistency = tokens.for(channelId);
     const askedAt = tokens.mark();
     try {
@@ -89,7 +88,7 @@ export class Http {
           ...(consistency !== undefined && { 'tidemark-token': consistency }),
           ...(body !== undefined && { 'content-type': 'application/json' }),
         },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
+        body: JSON.stringify(body),
       });
       const text = await answer.text();
       if (!answer.ok) throw errorOfAnswer(answer.status, parse(text), retryAfterMs(answer));
@@ -100,8 +99,7 @@ export class Http {
       return (text === '' ? undefined : JSON.parse(text)) as Body;
     } finally {
       clearTimeout(timer);
-      closed.removeEventListener('abort', end);
-      signal?.removeEventListener('abort', end);
+      for (const ending of [closed, signal]) ending?.removeEventListener('abort', end);
     }
   }
 }

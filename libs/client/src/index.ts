@@ -1,5 +1,6 @@
 export { connect } from './connect.js';
-export { type Chat, type ChatSnapshot } from './chat.js';
+export { type Chat } from './chat.js';
+export { type ChatSnapshot } from './chat-snapshot.js';
 export { type ChatOptions } from './chat-options.js';
 export { type Channel } from './channel.js';
 export { type ChannelSnapshot, type ChatMessage } from './channel-snapshot.js';

@@ -157,22 +157,17 @@ export class Outbox {
   }
 
   private entryOf(draft: MessageDraft, shown: PendingMessage): Entry {
-    const { promise, resolve, reject } = withResolvers<Message>();
+    // Promise.withResolvers is younger than the browsers we run in.
+    let resolve!: Entry['resolve'];
+    let reject!: Entry['reject'];
+    const settled = new Promise<Message>((resolves, rejects) => {
+      resolve = resolves;
+      reject = rejects;
+    });
     // Whoever does not wait sees that it failed in the list.
-    promise.catch(() => undefined);
-    return { draft, shown, abort: new AbortController(), settled: promise, resolve, reject };
+    settled.catch(() => undefined);
+    return { draft, shown, abort: new AbortController(), settled, resolve, reject };
   }
-}
-
-/** Promise.withResolvers, which is younger than the browsers we run in. */
-function withResolvers<Value>() {
-  let resolve!: (value: Value) => void;
-  let reject!: (error: Error) => void;
-  const promise = new Promise<Value>((resolves, rejects) => {
-    resolve = resolves;
-    reject = rejects;
-  });
-  return { promise, resolve, reject };
 }
 
 /** crypto.randomUUID is there on secure pages alone; this is everywhere. */

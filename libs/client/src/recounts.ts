@@ -60,7 +60,7 @@ export class Recounts {
     const { items } = await this.options.http.ask<Unread>({
       ...{ service: 'readStatus', method: 'POST', path: '/v1/unread/query', body: { channelIds } },
       ...{ patienceMs: Infinity, tells: channelIds },
-      ...(channelIds.length === 1 && { channelId: channelIds[0]! }),
+      channelId: channelIds.length === 1 ? channelIds[0] : undefined,
     });
     return byChannel(items);
   }

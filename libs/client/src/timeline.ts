@@ -61,7 +61,8 @@ export class Timeline {
     if (!this.items) return;
     const at = this.items.findIndex(({ seq }) => seq === message.seq);
     if (at >= 0) this.items = this.items.with(at, asSent(newer(message, this.items[at])));
-    else if (created && !this.hasAfter) this.put([...this.items, asSent(message)], 'after');
+    else if (created && !this.hasAfter && message.seq > (this.items.at(-1)?.seq ?? 0))
+      this.put([...this.items, asSent(message)], 'after');
   }
 
   find(seq: number | null): SentMessage | undefined {
@@ -88,11 +89,9 @@ export class Timeline {
     const { items: from } = this;
     try {
       const page = await this.api.page(query, patienceMs);
-      const before = place === 'before' ? from?.[0]?.seq : undefined;
-      const after = place === 'after' ? from?.at(-1)?.seq : undefined;
       // Meanwhile another page may have taken the place of what this one was to be joined to.
-      if (place === 'before' && this.items?.[0]?.seq !== before) return;
-      if (place === 'after' && this.items?.at(-1)?.seq !== after) return;
+      if (place === 'before' && this.items?.[0]?.seq !== from?.[0]?.seq) return;
+      if (place === 'after' && this.items?.at(-1)?.seq !== from?.at(-1)?.seq) return;
       this.join(place, page);
       this.onChange();
     } finally {

@@ -29,7 +29,7 @@ export class UnreadCount {
   private doubtSeq: number | null = null;
   private facts: Fact[] = [];
   private readonly known = new Map<number, Known>();
-  /** The last event seen. */
+  /** The last event seen, or skipped. */
   reach: number;
 
   /** `floor`: facts are complete above it. */
@@ -43,6 +43,11 @@ export class UnreadCount {
 
   get exact(): boolean {
     return this.value !== null && this.doubtSeq === null;
+  }
+
+  /** How far the log is counted, or known to go. */
+  get head(): number {
+    return Math.max(this.reach, this.value?.asOfSeq ?? 0);
   }
 
   /** Takes up a count of the server, if it is newer than what is known or settles a doubt. */
@@ -60,6 +65,8 @@ export class UnreadCount {
 
   /** Counts an event, in order. */
   apply(envelope: Envelope): void {
+    // Skipped, and counted by the server since, or about to be.
+    if (envelope.seq <= this.floor) return;
     const fact = this.factOf(envelope);
     this.reach = envelope.seq;
     if (fact) this.remember(fact);
@@ -72,7 +79,7 @@ export class UnreadCount {
   advance(cursor: number): boolean {
     const { value } = this;
     if (!value || cursor <= value.cursor) return true;
-    if (cursor < this.floor || cursor > this.reach) return false;
+    if (cursor !== value.asOfSeq && (cursor < this.floor || cursor > this.reach)) return false;
     // At its own cursor a count is 0; the events above bring it up to now.
     const lastReadAt = new Date().toISOString();
     this.take({ ...value, cursor, unread: 0, mentions: 0, asOfSeq: cursor, lastReadAt });
@@ -81,7 +88,7 @@ export class UnreadCount {
 
   /** The server is to be asked. */
   doubt(): void {
-    this.doubtSeq = Math.max(this.reach, this.value?.asOfSeq ?? 0);
+    this.doubtSeq = this.head;
   }
 
   /** Events go on after `seq`, with what came between unseen. `forget`: of another history, or another stay. */
@@ -91,6 +98,11 @@ export class UnreadCount {
     this.floor = this.reach = seq;
     if (forget) this.value = null;
     this.doubtSeq = seq;
+  }
+
+  /** The log goes up to `seq`, unseen: of what is new in it the server is to be asked. */
+  skip(seq: number): void {
+    if (seq > this.head) this.restart(seq, { forget: false });
   }
 
   private take(count: Count): void {

@@ -15,6 +15,8 @@ type Deed = {
     | 'read some'
     | 'mark unread'
     | 'read to'
+    | 'open'
+    | 'close'
     | 'break'
     | 'come back';
   at: number;
@@ -26,6 +28,7 @@ const deed = fc.record<Deed>({
   what: fc.constantFrom<Deed['what'][]>(
     ...(['send', 'send', 'send', 'name one', 'name all', 'edit', 'edit', 'delete', 'delete'] as const),
     ...(['read', 'read some', 'read some', 'mark unread', 'read to', 'break', 'come back'] as const),
+    ...(['open', 'open', 'close'] as const),
   ),
   at: fc.nat(30),
 });
@@ -52,14 +55,17 @@ describe('the counts that a client keeps', () => {
     );
   }, 400_000);
 
-  /** Ada, Bob on two devices and Cleo, in two channels. */
+  /** Ada, Bob on two devices, one of them passive, and Cleo, in two channels. */
   async function play(deeds: readonly Deed[]): Promise<void> {
     const users = ['ada', 'bob', 'cleo'].map((name) => gathering.name(name));
     const devices = [users[0]!, users[1]!, users[1]!, users[2]!];
     const proxies = await Promise.all(devices.map(() => gathering.proxy(gathering.urls.realtime)));
     const chats = await Promise.all(
       devices.map((user, i) =>
-        gathering.connect(user, { urls: { ...gathering.urls, realtime: proxies[i]!.url } }),
+        gathering.connect(user, {
+          urls: { ...gathering.urls, realtime: proxies[i]!.url },
+          passive: i === 2,
+        }),
       ),
     );
     const ids: string[] = [];
@@ -128,6 +134,12 @@ describe('the counts that a client keeps', () => {
         return;
       case 'mark unread':
         if (some) await channel.markUnread(some.seq);
+        return;
+      case 'open':
+        void channel.open();
+        return;
+      case 'close':
+        void channel.close();
         return;
       case 'break':
         proxies[who]!.cut();

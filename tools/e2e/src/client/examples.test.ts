@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connecting, failing, reading, watching, writing } from './examples.js';
+import { connecting, failing, passive, reading, watching, writing } from './examples.js';
 import { Gathering, until } from './gathering.js';
 
 const read = (path: string) => readFileSync(join(__dirname, path), 'utf8');
@@ -17,7 +17,7 @@ describe('the examples of docs/client.md', () => {
     const documented = [...read('../../../../docs/client.md').matchAll(/```ts\n([\s\S]*?)```/g)];
     const run = [...read('examples.ts').matchAll(/\/\/ #region \w+\n([\s\S]*?)\/\/ #endregion/g)];
     expect(documented.map(([, code]) => dedent(code!))).toEqual(run.map(([, code]) => dedent(code!)));
-    expect(run).toHaveLength(5);
+    expect(run).toHaveLength(6);
   });
 
   describe('run', () => {
@@ -52,7 +52,11 @@ describe('the examples of docs/client.md', () => {
       expect(said).toHaveBeenCalledWith(0, 0, 0);
       expect(chat.total).toBe(1);
       expect(watching((_, getSnapshot) => getSnapshot(), chat, id)).toBe('3 1 0 1 online');
-      await chat.close();
+      const other = await passive(gathering.urls, async () => gathering.stack.token(user), id);
+      expect(said).toHaveBeenCalledWith(1, 0);
+      expect(said).toHaveBeenCalledWith(3, true);
+      expect(other.channel(id).getSnapshot().open).toBe(false);
+      await Promise.all([chat.close(), other.close()]);
     });
   });
 });

@@ -55,6 +55,24 @@ export async function reading(chat: Chat, id: string): Promise<void> {
   // #endregion
 }
 
+export async function passive(
+  urls: ChatOptions['urls'],
+  getToken: () => Promise<string>,
+  id: string,
+): Promise<Chat> {
+  // #region passive
+  const chat = await connect({ urls, getToken, passive: true });
+  console.info(chat.total, chat.mentions); // of all channels, kept as ever
+
+  const channel = chat.channel(id);
+  await channel.open(); // everything from now on, and first what happened since it was last open
+  await channel.load();
+  console.info(channel.messages.length, channel.getSnapshot().open);
+  await channel.close(); // counts alone again: messages stand still
+  // #endregion
+  return chat;
+}
+
 type UseSyncExternalStore = <Snapshot>(
   subscribe: (listener: () => void) => () => void,
   getSnapshot: () => Snapshot,
