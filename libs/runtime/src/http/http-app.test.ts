@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { problem, problemCodes } from '@tidemark/contracts';
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
@@ -230,8 +231,50 @@ describe('an HTTP app', () => {
     });
   });
 
+  it('lets a page of another origin read every refusal', async () => {
+    const origin = 'https://chat.example';
+    const refused = await send({ url: '/things/%zz', headers: { origin } });
+    expectProblem(refused, 'invalid-request');
+    expect(refused.headers['access-control-allow-origin']).toBe(origin);
+    expect(refused.headers['access-control-expose-headers']).toContain('retry-after');
+    const foreign = await send({ url: '/things/%zz', headers: { origin: 'https://elsewhere.example' } });
+    expect(foreign.headers['access-control-allow-origin']).toBeUndefined();
+  });
+
+  it('lets it read also what is said of a request that broke off or did not arrive in time', async () => {
+    const server = test.app.getHttpServer();
+    if (!server.listening) await test.app.listen(0, '127.0.0.1');
+    const { port } = server.address() as AddressInfo;
+    const begin = (origin: string) =>
+      `POST /things HTTP/1.1\r\nHost: a\r\nOrigin: ${origin}\r\nContent-Type: application/json\r\n` +
+      'Transfer-Encoding: chunked\r\n\r\n';
+    /** `late`: as Node does it when the time is over. */
+    const say = (words: string, late: boolean) =>
+      new Promise<string>((resolve, reject) => {
+        let answer = '';
+        if (late) {
+          server.once('request', ({ socket }: IncomingMessage) => {
+            const error = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+            setImmediate(() => server.emit('clientError', error, socket));
+          });
+        }
+        const socket = connect(port, '127.0.0.1', () => socket.write(words));
+        socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+        socket.on('close', () => resolve(answer)).on('error', reject);
+      });
+    const broken = await say(`${begin('https://chat.example')}zz\r\n`, false);
+    expect(broken).toContain('HTTP/1.1 400');
+    expect(broken).toContain('access-control-allow-origin: https://chat.example\r\n');
+    const late = await say(begin('https://chat.example'), true);
+    expect(late).toContain('HTTP/1.1 503');
+    expect(late).toContain('"code":"unavailable"');
+    expect(late).toContain('retry-after: 1\r\n');
+    expect(late).toContain('access-control-allow-origin: https://chat.example\r\n');
+    expect(await say(begin('https://elsewhere.example'), true)).not.toContain('access-control');
+  });
+
   it('answers with a problem even what is no HTTP', async () => {
-    await test.app.listen(0, '127.0.0.1');
+    if (!test.app.getHttpServer().listening) await test.app.listen(0, '127.0.0.1');
     const { port } = test.app.getHttpServer().address() as AddressInfo;
     const say = (words: string) =>
       new Promise<string>((resolve, reject) => {

@@ -3,19 +3,13 @@ import type { Socket } from 'node:net';
 import type { DynamicModule, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import {
-  bodyBytesMax,
-  consistencyTokenHeader,
-  problemCodes,
-  problemContentType,
-  servedByHeader,
-} from '@tidemark/contracts';
+import { bodyBytesMax, consistencyTokenHeader, problemCodes, problemContentType } from '@tidemark/contracts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { isOriginAllowed } from '../config.js';
 import { NestLog } from '../log.js';
 import { ProblemError, ProblemFilter, sendProblem, toProblemError } from '../problems.js';
 import { RuntimeModule, type Runtime } from '../runtime.js';
 import { traceRequests } from '../tracing/request-spans.js';
+import { CrossOrigin, exposedHeaders } from './cross-origin.js';
 import { serveDocs } from './docs.js';
 import { acceptOnlyJson } from './json-body.js';
 
@@ -41,6 +35,7 @@ export async function createHttpApp(
   runtime: Runtime,
   options: HttpAppOptions = {},
 ): Promise<NestFastifyApplication> {
+  const crossOrigin = new CrossOrigin(runtime.config.origins);
   const adapter = new FastifyAdapter({
     bodyLimit: bodyBytesMax,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -48,14 +43,15 @@ export async function createHttpApp(
     // While draining, a request on a connection that is still open is served; the answer closes the connection.
     return503OnClosing: false,
     genReqId: requestIdOf,
-    frameworkErrors: (error: Error, _request: FastifyRequest, reply: FastifyReply) =>
-      sendProblem(reply, toProblemError(error)),
-    clientErrorHandler: refuseUnreadable,
+    frameworkErrors: (error: Error, { headers }: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(reply.headers(crossOrigin.headersOf(headers.origin)), toProblemError(error)),
+    clientErrorHandler: (error: Error, socket: Socket) =>
+      refuseUnreadable(error, socket, crossOrigin.headersFor(socket)),
   });
   const fastify = adapter.getInstance<FastifyInstance>();
   acceptOnlyJson(fastify);
   if (runtime.config.tracing) traceRequests(fastify);
-  addHooks(fastify, runtime);
+  addHooks(fastify, runtime, crossOrigin);
 
   const app = await NestFactory.create<NestFastifyApplication>(
     RuntimeModule.around(rootModule, runtime),
@@ -69,10 +65,10 @@ export async function createHttpApp(
   app.useGlobalFilters(new ProblemFilter(runtime.log));
   app.enableCors({
     origin: (origin: string | undefined, decide: (error: null, allow: boolean) => void) =>
-      decide(null, origin !== undefined && isOriginAllowed(runtime.config.origins, origin)),
+      decide(null, crossOrigin.allows(origin)),
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type', consistencyTokenHeader, 'x-request-id'],
-    exposedHeaders: [consistencyTokenHeader, servedByHeader, 'retry-after', 'x-request-id'],
+    exposedHeaders,
     maxAge: 600,
     strictPreflight: false,
   });
@@ -80,7 +76,11 @@ export async function createHttpApp(
   return app;
 }
 
-function addHooks(fastify: FastifyInstance, { drain, log, metrics }: Runtime): void {
+function addHooks(
+  fastify: FastifyInstance,
+  { drain, log, metrics }: Runtime,
+  crossOrigin: CrossOrigin,
+): void {
   const duration = metrics.histogram(
     'http_request_duration_seconds',
     'From the first byte of a request to the last of its answer.',
@@ -88,6 +88,7 @@ function addHooks(fastify: FastifyInstance, { drain, log, metrics }: Runtime): v
   );
 
   fastify.addHook('onRequest', (request, reply, done) => {
+    crossOrigin.note(request);
     reply.headers({
       'x-request-id': request.id,
       'x-content-type-options': 'nosniff',
@@ -125,12 +126,13 @@ function requestIdOf(request: { headers: Record<string, string | string[] | unde
 }
 
 /** What Node's parser gives up on never becomes a request: answered on the bare socket, in the same shape. */
-function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+function refuseUnreadable(
+  error: Error & { code?: string },
+  socket: Socket,
+  headers: Record<string, string>,
+): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return;
-  const refusal =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? new ProblemError('too-large', 'The headers are too large.')
-      : new ProblemError('invalid-request', 'This is not an HTTP request that can be read.');
+  const refusal = refusalOf(error.code);
   const { status, title } = problemCodes[refusal.code];
   const body = JSON.stringify(refusal.toProblem());
   const head = [
@@ -138,6 +140,20 @@ function refuseUnreadable(error: Error & { code?: string }, socket: Socket): voi
     `content-type: ${problemContentType}`,
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
+    ...(refusal.retryAfterS === null ? [] : [`retry-after: ${refusal.retryAfterS}`]),
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+function refusalOf(code: string | undefined): ProblemError {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new ProblemError('too-large', 'The headers are too large.');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      // On a busy machine also what is no fault of whoever asked: it may be asked again.
+      return new ProblemError('unavailable', 'The request did not arrive in time.');
+    default:
+      return new ProblemError('invalid-request', 'This is not an HTTP request that can be read.');
+  }
 }
