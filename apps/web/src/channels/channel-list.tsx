@@ -1,4 +1,5 @@
-import type { Channel } from '@tidemark/client';
+import type { Channel, Chat } from '@tidemark/client';
+import { Entrances } from './entrances.js';
 import { useChannel } from './use-channel.js';
 
 interface Openable {
@@ -7,12 +8,13 @@ interface Openable {
 }
 
 export function ChannelList({
+  chat,
   owner,
   channels,
   openId,
   openThread,
   onOpen,
-}: Openable & { owner: string; channels: readonly Channel[]; openId: string | undefined }) {
+}: Openable & { chat: Chat; owner: string; channels: readonly Channel[]; openId: string | undefined }) {
   return (
     <nav aria-label={`${owner}: channels`} className="channels">
       <ul>
@@ -20,6 +22,7 @@ export function ChannelList({
           <Entry key={channel.id} {...{ channel, openThread, onOpen }} isOpen={channel.id === openId} />
         ))}
       </ul>
+      <Entrances {...{ chat, onOpen }} />
     </nav>
   );
 }

@@ -7,21 +7,24 @@ export const useChannel = (channel: Channel): ChannelSnapshot =>
 
 const membersMax = 100;
 
+export async function loadMembers(chat: Chat, channel: Channel): Promise<User[]> {
+  const { items } = await chat.request<MemberPage>({
+    ...{ service: 'api', method: 'GET', path: `/v1/channels/${channel.id}/members` },
+    ...{ query: { limit: membersMax }, channelId: channel.id },
+  });
+  return items.map(({ user }) => user);
+}
+
 /** The members that a small chat client shows and names: the first hundred. */
 export function useMembers(chat: Chat, channel: Channel): readonly User[] {
   const [members, setMembers] = useState<readonly User[]>([]);
   useEffect(() => {
     let gone = false;
     const load = () =>
-      chat
-        .request<MemberPage>({
-          ...{ service: 'api', method: 'GET', path: `/v1/channels/${channel.id}/members` },
-          ...{ query: { limit: membersMax }, channelId: channel.id },
-        })
-        .then(
-          ({ items }) => !gone && setMembers(items.map(({ user }) => user)),
-          () => undefined, // names stay as they were
-        );
+      loadMembers(chat, channel).then(
+        (users) => !gone && setMembers(users),
+        () => undefined, // names stay as they were
+      );
     void load();
     const stop = channel.on('event', ({ type }) => {
       if (type.startsWith('member.')) void load();

@@ -1,5 +1,6 @@
 import type { Channel, ChannelSnapshot, Chat, Message, User } from '@tidemark/client';
 import { useEffect, useState } from 'react';
+import { AddPeople } from '../channels/add-people.js';
 import { useChannel, useMembers } from '../channels/use-channel.js';
 import { useChatSnapshot } from '../people/use-chat.js';
 import { Composer } from './composer.js';
@@ -68,6 +69,7 @@ export function Conversation({
             Mark as read
           </button>
         )}
+        <AddPeople {...{ chat, channel, members }} />
       </header>
       <MessageList
         label={`${owner}: messages of #${name}`}

@@ -108,7 +108,12 @@ function Rooms({ chat, person, isHere }: { chat: Chat; person: Person; isHere: b
         </span>
       </header>
       <div className="rooms" ref={rooms} data-thread={threadSeq !== null || undefined}>
-        <ChannelList {...{ channels, owner }} openId={channel?.id} openThread={threadSeq} onOpen={open} />
+        <ChannelList
+          {...{ chat, channels, owner }}
+          openId={channel?.id}
+          openThread={threadSeq}
+          onOpen={open}
+        />
         {channel ? (
           <>
             <Conversation

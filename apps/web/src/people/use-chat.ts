@@ -27,6 +27,10 @@ export function useChat({ user }: Person, index: number, { urls }: StackInfo): E
         chat.on('message', (message: Message) => {
           if (message.author.id !== chat.userId) latencies.received(message.clientId, performance.now());
         });
+        // What one is brought into has a name, which no event tells.
+        chat.on('channel', (channel) => {
+          if (channel.getSnapshot().member) channel.loadInfo().catch(() => undefined);
+        });
         await chat.loadChannels();
         if (!leave.signal.aborted) setEntrance({ chat, error: null });
       })

@@ -5,8 +5,8 @@ import { launchBrowser } from './browser.js';
 
 const patienceMs = 90_000;
 
-/** What a browser says by itself when the other end is away, which it is when a test kills it. */
-const awayWords = /WebSocket connection|ERR_CONNECTION_REFUSED|status of 503|ERR_EMPTY_RESPONSE/;
+/** What a browser says by itself when the other end is away, as when a test kills it, or refuses. */
+const awayWords = /WebSocket connection|ERR_CONNECTION_REFUSED|status of (404|503)|ERR_EMPTY_RESPONSE/;
 
 /** The whole system with its seeded community, the page that shows it, and a browser. */
 export class Seaside {

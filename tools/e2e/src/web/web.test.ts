@@ -195,6 +195,54 @@ describe('the web app', () => {
     expect(await ada.column.locator('.text img, .text b').count()).toBe(0);
   });
 
+  it('makes a channel, brings people in, and joins one by its number, with the keyboard alone', async () => {
+    const dialog = (who: Somebody) => who.column.locator('.line-form');
+    const press = async (who: Somebody, name: string) => {
+      await who.column.getByRole('button', { name, exact: true }).focus();
+      await page.keyboard.press('Enter');
+    };
+    await press(ada, 'New channel');
+    expect(await violations(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    expect(await dialog(ada).count()).toBe(0);
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('New channel');
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('sandbanks');
+    await page.keyboard.press('Enter');
+    await ada.column.getByRole('heading', { name: 'sandbanks' }).waitFor();
+    await until('the new channel to have the focus', async () => {
+      return /sandbanks/.test(await page.evaluate<string>('document.activeElement.textContent'));
+    });
+
+    await press(ada, 'Add people');
+    const linus = dialog(ada).getByRole('checkbox', { name: 'Linus' });
+    await linus.focus();
+    await page.keyboard.press('Space');
+    expect(await violations(page)).toEqual([]);
+    const hint = await dialog(ada).getByText('by the number').textContent();
+    await page.keyboard.press('Enter');
+    await ada.column.getByRole('list', { name: 'Members' }).getByText('Linus').waitFor();
+    await dialog(ada).waitFor({ state: 'detached' });
+
+    await press(grace, 'Join a channel');
+    // A browser notes each refusal in its console.
+    seaside.faultsExpected = true;
+    await page.keyboard.type('999999999');
+    await page.keyboard.press('Enter');
+    await dialog(grace).getByRole('alert').waitFor();
+    await dialog(grace).getByRole('textbox').focus();
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.type(/\d+/.exec(hint!)![0]);
+    await page.keyboard.press('Enter');
+    await grace.column.getByRole('heading', { name: 'sandbanks' }).waitFor();
+    await ada.composer.click();
+    await ada.say('Mind the sandbanks');
+    await grace.message('Mind the sandbanks').waitFor();
+    const other = new Somebody(await seaside.visit('?as=linus'), 'Linus');
+    await unreadIs(other, 'sandbanks', 1);
+    await Promise.all([ada.open('general'), grace.open('general')]);
+  });
+
   it('takes a cut socket up again without a word lost', async () => {
     seaside.faultsExpected = true;
     await grace.composer.click();
