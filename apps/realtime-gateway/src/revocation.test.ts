@@ -1,6 +1,6 @@
 import { UsersStore, type Database } from '@tidemark/database';
 import { signDevToken } from '@tidemark/runtime';
-import { SECRET } from './test-support/client.js';
+import { SECRET, tokenOf } from './test-support/client.js';
 import { scene } from './test-support/scene.js';
 import { useGateway } from './test-support/use-gateway.js';
 
@@ -27,13 +27,14 @@ describe('a user whose tokens are revoked', () => {
     const { url } = await world.start();
     const sockets = [await world.connect(ada), await world.connect(ada), await world.connect(ada, { url })];
     const other = await world.connect(bob);
+    const old = tokenOf(ada);
     const validFrom = await revoke(ada.id);
     for (const socket of sockets) {
       expect(await socket.once('closing')).toEqual(closed);
       await socket.once('disconnect');
     }
     for (const gateway of [world.url, url]) {
-      const refused = world.client(ada, { url: gateway });
+      const refused = world.client(ada, { url: gateway, auth: { token: old } });
       expect(await refused.once('connect_error')).toMatchObject({ code: 'unauthenticated' });
     }
     const again = await world.connect(ada, { url, auth: { token: newToken(ada, validFrom) } });

@@ -4,7 +4,7 @@ import { projectFolder } from '@tidemark/engines';
 import type { RowResult } from './runner.js';
 
 /** What is left of an accepted ratio where a row counts as fallen: the same code on a busy machine stays above. */
-export const TOLERANCE = 0.6;
+const TOLERANCE = 0.6;
 
 /** Row -> ours / bare. */
 export type Ratios = Readonly<Record<string, number>>;

@@ -382,7 +382,7 @@ describe('a write of many', () => {
     const memberIds = members.map(({ id }) => id);
     const { id } = await createChannel(database.pool, { ownerId: userId, memberIds });
     await database.query('UPDATE channel_members SET cursor_seq = 9 WHERE user_id = ANY ($1)', [
-      [memberIds[1], memberIds[2]],
+      [memberIds[2], memberIds[3]],
     ]);
     const dirty = [...memberIds].reverse().map((memberId): DirtyCursor => ({
       ...{ userId: memberId, channelId: id, term: 1, cursor: 5, lastReadS: 0, delivered: 0 },
@@ -390,7 +390,7 @@ describe('a write of many', () => {
     }));
     const { epoch } = await dirtyNow();
     const written = await new FlushStore(parts.database).write(shardName, epoch, dirty);
-    expect([...written!].map((cursor) => cursor.userId).sort()).toEqual([memberIds[0], memberIds[3]].sort());
+    expect([...written!].map((cursor) => cursor.userId).sort()).toEqual([memberIds[0], memberIds[1]].sort());
   });
 });
 
