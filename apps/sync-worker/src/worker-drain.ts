@@ -43,8 +43,8 @@ export class WorkerDrain {
     await Promise.all([
       this.relay.stop(),
       this.dueWebhooks.stop(),
-      ...[this.flushJobs, this.pruningJobs, this.samplingJobs, this.residencyJobs, this.webhookJobs].map(({ worker }) =>
-        this.close(worker, drainMs * 0.4),
+      ...[this.flushJobs, this.pruningJobs, this.samplingJobs, this.residencyJobs, this.webhookJobs].map(
+        ({ worker }) => this.close(worker, drainMs * 0.4),
       ),
     ]);
     await this.flush.flushAll(flushUntil);

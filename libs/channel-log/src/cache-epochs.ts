@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   beginEpoch,
   lookAtEpoch,
-  primariesOf,
+  primaryIdsOf,
   type Keys,
   type RedisClient,
   type SeenEpoch,
@@ -98,5 +98,5 @@ export class CacheEpochs {
  */
 async function hasMoved(redis: RedisClient, { heldOn, takenOverFrom }: SeenEpoch): Promise<boolean> {
   if (heldOn === '' || takenOverFrom === heldOn) return false;
-  return (await primariesOf(redis)).includes(heldOn);
+  return (await primaryIdsOf(redis)).includes(heldOn);
 }

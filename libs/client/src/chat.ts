@@ -39,11 +39,13 @@ export class Chat extends Emitter<ChatEvents> {
   private online: ReadonlySet<string> = new Set();
 
   private readonly tokens = new ConsistencyTokens();
-  private readonly connection: Connection;
+  /** @internal */
+  readonly connection: Connection;
   private readonly http: Http;
   private readonly reads: ReadReports;
   private readonly profiles: Profiles;
-  private readonly recounts: Recounts;
+  /** @internal */
+  readonly recounts: Recounts;
   private readonly catchUp: CatchUp;
   private readonly passive: boolean;
   private readonly closing = new AbortController();
@@ -214,21 +216,6 @@ export class Chat extends Emitter<ChatEvents> {
     if (this.state === 'closed') return;
     await Promise.race([this.reads.flush(), pause(farewellMs)]);
     this.connection.close();
-  }
-
-  /** @internal */
-  open(): void {
-    void this.connection.open();
-  }
-
-  /** @internal Resolves when everything is counted. */
-  counted(): Promise<void> {
-    return this.recounts.all();
-  }
-
-  /** @internal Nobody is to have it. */
-  abandon(error: ChatError): void {
-    this.connection.close(error);
   }
 
   // Within

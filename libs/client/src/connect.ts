@@ -10,23 +10,25 @@ import type { ChatOptions } from './chat-options.js';
 export async function connect(options: ChatOptions): Promise<Chat> {
   const { timeoutMs = connectWithinMs, signal } = options;
   const chat = new Chat(options);
+  const { connection, recounts } = chat;
   let last: ChatError | null = null;
   let stop = () => {};
   const timer = setTimeout(
-    () => chat.abandon(last ?? new ChatError('no-answer', `Not connected within ${timeoutMs} ms.`)),
+    () => connection.close(last ?? new ChatError('no-answer', `Not connected within ${timeoutMs} ms.`)),
     timeoutMs,
   );
-  const abort = () => chat.abandon(new ChatError('closed', 'Connecting was called off.'));
+  const abort = () => connection.close(new ChatError('closed', 'Connecting was called off.'));
   signal?.addEventListener('abort', abort);
   try {
     await new Promise<void>((resolve, reject) => {
       stop = chat.on('state', (state, error) => {
         last = error ?? last;
         if (state === 'closed') reject(last ?? new ChatError('closed', 'The chat was closed.'));
-        if (state === 'online') chat.counted().then(resolve, (refusal: ChatError) => chat.abandon(refusal));
+        if (state === 'online')
+          recounts.all().then(resolve, (refusal: ChatError) => connection.close(refusal));
       });
       if (signal?.aborted) abort();
-      else chat.open();
+      else void connection.open();
     });
     return chat;
   } finally {

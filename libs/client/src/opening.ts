@@ -39,31 +39,38 @@ export class Opening {
   }
 
   private run(): Promise<void> {
-    this.running ??= this.align().finally(() => (this.running = null));
-    // Whoever does not wait for it sees what comes of it.
-    this.running.catch(() => undefined);
-    return this.running;
+    if (!this.running && this.wanted !== this.told) {
+      this.running = this.align();
+      // Whoever does not wait for it sees what comes of it.
+      this.running.catch(() => undefined);
+    }
+    return this.running ?? Promise.resolve();
   }
 
   /** One thing at a time, so that what the gateway hears last is what is wanted now. */
   private async align(): Promise<void> {
     const { say, catchUp, refused, closed } = this.options;
-    for (let attempt = 1; this.wanted !== this.told; attempt++) {
-      if (closed.aborted) throw new ChatError('closed', 'The chat was closed.');
-      const { wanted } = this;
-      const answer = await say(wanted ? 'open' : 'close');
-      if (answer?.ok) {
-        this.told = wanted;
-        if (wanted) await catchUp();
-        continue;
+    try {
+      for (let attempt = 1; this.wanted !== this.told; attempt++) {
+        const { wanted } = this;
+        const answer = await say(wanted ? 'open' : 'close');
+        if (closed.aborted) throw new ChatError('closed', 'The chat was closed.');
+        if (answer?.ok) {
+          this.told = wanted;
+          if (wanted) await catchUp();
+          continue;
+        }
+        const refusal = answer && errorOfRefusal(answer);
+        if (refusal && !refusal.temporary) {
+          this.wanted = this.told = false;
+          refused();
+          throw refusal;
+        }
+        await pause(pauseMs(attempt, refusal?.retryAfterMs), this.waking.signal);
       }
-      const refusal = answer && errorOfRefusal(answer);
-      if (refusal && !refusal.temporary) {
-        this.wanted = this.told = false;
-        refused();
-        throw refusal;
-      }
-      await pause(pauseMs(attempt, refusal?.retryAfterMs), this.waking.signal);
+    } finally {
+      // In the same breath as the last look, so that what is wanted next begins anew.
+      this.running = null;
     }
   }
 }

@@ -1,5 +1,4 @@
-import { Cluster } from 'ioredis';
-import type { RedisClient } from '../client.js';
+import { primariesOf, type RedisClient } from '../client.js';
 import type { Keys } from '../keys.js';
 import { Script } from './script.js';
 
@@ -31,8 +30,8 @@ export async function lookAtEpoch(redis: RedisClient, keys: Keys, shardName: str
  *
  * @throws when one of them cannot be asked
  */
-export async function primariesOf(redis: RedisClient): Promise<string[]> {
-  if (!(redis instanceof Cluster)) return [];
-  const infos = await Promise.all(redis.nodes('master').map((node) => node.info('replication')));
+export async function primaryIdsOf(redis: RedisClient): Promise<string[]> {
+  if (!redis.isCluster) return [];
+  const infos = await Promise.all(primariesOf(redis).map((node) => node.info('replication')));
   return infos.flatMap((info) => /role:master.*master_replid:(\w+)/s.exec(info)?.[1] ?? []);
 }

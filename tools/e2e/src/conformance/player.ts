@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { decodeToken, encodeToken } from '@tidemark/channel-log';
 import type { Channel, Count, Message, Unread } from '@tidemark/contracts';
 import type { Database } from '@tidemark/database';
-import type { Keys } from '@tidemark/redis';
+import type { Keys, RedisClient } from '@tidemark/redis';
 import type { Stack } from '@tidemark/stack';
 import {
   checkAnswer,
@@ -15,12 +15,11 @@ import {
   type StoredMember,
   type Version,
 } from '@tidemark/testing';
-import type { Redis } from 'ioredis';
-import { ReportLine } from '../test-support/report-line.js';
 import { appendNotice, pruneMessages } from './by-hand.js';
 import { FollowedThreads } from './followed-threads.js';
 import { people, type Deed, type History } from './history.js';
 import { Replicas, type Answer } from './replicas.js';
+import { ReportLine } from './report-line.js';
 
 interface Person {
   id: string;
@@ -37,7 +36,7 @@ interface Said {
 /** What the services run on. */
 export interface Engines {
   database: Database;
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
 }
 

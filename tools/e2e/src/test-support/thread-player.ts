@@ -6,7 +6,7 @@ import { recount, ThreadLedger, type Queryable, type Reply } from '@tidemark/tes
 import * as fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { Crowd } from '../outages/crowd.js';
-import { ReportLine } from './report-line.js';
+import { ReportLine } from '../conformance/report-line.js';
 
 const people = 4;
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Count } from '@tidemark/contracts';
-import type { Keys } from '@tidemark/redis';
-import type { Redis } from 'ioredis';
+import type { Keys, RedisClient } from '@tidemark/redis';
+import { Cluster } from 'ioredis';
 
 interface Report {
   channelId: string;
@@ -17,13 +17,15 @@ export class ReportLine {
   private ids = 0;
 
   private constructor(
-    private readonly redis: Redis,
-    private readonly subscriber: Redis,
+    private readonly redis: RedisClient,
+    private readonly subscriber: RedisClient,
     private readonly keys: Keys,
   ) {}
 
-  static async open(redis: Redis, keys: Keys): Promise<ReportLine> {
-    const line = new ReportLine(redis, redis.duplicate(), keys);
+  static async open(redis: RedisClient, keys: Keys): Promise<ReportLine> {
+    // Two overloads, which the compiler does not call as one.
+    const subscriber = redis instanceof Cluster ? redis.duplicate() : redis.duplicate();
+    const line = new ReportLine(redis, subscriber, keys);
     line.subscriber.on('message', (_topic, message: string) => {
       const { id, counts = null } = JSON.parse(message) as { id: string; counts?: Count[] };
       line.waiting.get(id)?.(counts);
