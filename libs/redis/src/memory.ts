@@ -44,9 +44,9 @@ export class RedisMemory {
 
   /** The used share of maxmemory, of the fullest primary, at most a second old; 0 without a maxmemory. */
   async used(): Promise<number> {
-    if (!this.looked || this.looked.untilMs < Date.now()) {
+    if (!this.looked || this.looked.untilMs < performance.now()) {
       const share = this.look();
-      this.looked = { untilMs: Date.now() + LOOK_MS, share };
+      this.looked = { untilMs: performance.now() + LOOK_MS, share };
       share.catch(() => (this.looked = null));
     }
     return this.looked.share;

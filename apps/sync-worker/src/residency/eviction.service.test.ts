@@ -30,7 +30,7 @@ const evict = (readStatusStrategy: Config['readStatusStrategy'] = 'watermark') =
 /** As if nobody had touched anything for so long. */
 const ageAll = async (seconds: number) => {
   for (const key of await redis.client.keys('{*}:*:*')) {
-    await redis.client.restore(key, 0, (await redis.client.dumpBuffer(key))!, 'REPLACE', 'IDLETIME', seconds);
+    await redis.client.restore(key, 0, await redis.client.dumpBuffer(key), 'REPLACE', 'IDLETIME', seconds);
   }
 };
 const isLoaded = async () => (await redis.client.exists(parts.keys.cursors(userId))) === 1;

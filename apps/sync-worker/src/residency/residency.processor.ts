@@ -24,7 +24,7 @@ export class ResidencyProcessor extends WorkerHost {
   }: Job<unknown, unknown, ResidencyJob>): Promise<object | RestoreEnd | 'redis-not-ready'> {
     if (!this.redis.available) return 'redis-not-ready';
     if (name === 'evict') return this.eviction.run();
-    return this.restore.run(Date.now() + RESTORE_INTERVAL_MS);
+    return this.restore.run(performance.now() + RESTORE_INTERVAL_MS);
   }
 
   @OnWorkerEvent('failed')

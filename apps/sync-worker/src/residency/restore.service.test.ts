@@ -34,7 +34,7 @@ const restore = (readStatusStrategy: Config['readStatusStrategy'] = 'watermark')
     ...([parts.redis, new RedisMemory(parts.redis, 0.8), parts.keys] as const),
     ...([new LogStore(parts.database), new RestoreStore(parts.database)] as const),
   );
-const later = () => Date.now() + 60_000;
+const later = () => performance.now() + 60_000;
 const held = async () => {
   const found = await Promise.all(userIds.map((userId) => redis.client.exists(parts.keys.cursors(userId))));
   return userIds.filter((_, i) => found[i] === 1);

@@ -48,7 +48,7 @@ export class Restore {
     this.stopped = true;
   }
 
-  /** As many pages as there is time for, until `untilMs` since 1970; at least one. */
+  /** As many pages as there is time for, until `untilMs` of performance.now(); at least one. */
   async run(untilMs: number): Promise<RestoreEnd> {
     // Copies that live for seconds are not worth it.
     if (keptUnder[this.config.readStatusStrategy].stored === 'first') return 'not-needed';
@@ -56,15 +56,15 @@ export class Restore {
     const [heldUnder, heldAfter] = await this.redis.client.hmget(this.keys.restored, 'under', 'after');
     let after = heldUnder === under ? (heldAfter ?? '0') : '0';
     while (after !== END) {
-      const startedMs = Date.now();
+      const startedMs = performance.now();
       const page = await this.store.page(after, usersPerLoadMax, this.config.idleEvictionS);
       const isFull = !(await this.loadUnlessFull(page.recent));
       // Once full it is over for good: what is loaded now had to make room for whom nobody asks for.
       after = isFull ? END : (page.last ?? END);
       await this.redis.client.hset(this.keys.restored, { under, after });
       if (isFull) return 'full';
-      if (this.stopped || Date.now() >= untilMs) break;
-      await delay(Math.min(Date.now() - startedMs, PAUSE_MS_MAX));
+      if (this.stopped || performance.now() >= untilMs) break;
+      await delay(Math.min(performance.now() - startedMs, PAUSE_MS_MAX));
     }
     return after === END ? 'whole' : 'partly';
   }

@@ -64,14 +64,14 @@ export class WebhookDeliveries {
   }
 
   /**
-   * Sends what there is, no longer than until `untilMs` (since 1970) and one batch more. Errors: NotDeliveredError;
+   * Sends what there is, no longer than until `untilMs` (of performance.now()) and one batch more. Errors: NotDeliveredError;
    * those of PostgreSQL.
    */
   async deliver(webhookId: string, untilMs: number): Promise<void> {
     if (await this.store.bringBack(webhookId)) {
       this.appLog.warn({ webhookId }, 'a webhook was ahead of this PostgreSQL, which must have lost its end');
     }
-    for (let isMore = true; isMore && !this.drain.draining && Date.now() < untilMs;) {
+    for (let isMore = true; isMore && !this.drain.draining && performance.now() < untilMs;) {
       const webhook = await this.store.find(webhookId);
       isMore = webhook !== null && (await this.deliverBatch(webhook));
     }

@@ -9,7 +9,7 @@ import { createHmac } from 'node:crypto';
  */
 export function signedHeaders(
   secret: string,
-  { id, body, now = Date.now() }: { id: string; body: string; now?: number },
+  { id, body, now = new Date().getTime() }: { id: string; body: string; now?: number },
 ): Record<string, string> {
   const timestamp = String(Math.floor(now / 1000));
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');

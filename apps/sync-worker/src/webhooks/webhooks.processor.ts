@@ -40,7 +40,7 @@ export class WebhooksProcessor extends WorkerHost {
   }
 
   process({ data: { webhookId } }: Job<WebhookJob>): Promise<void> {
-    return this.deliveries.deliver(webhookId, Date.now() + RUN_MS);
+    return this.deliveries.deliver(webhookId, performance.now() + RUN_MS);
   }
 
   @OnWorkerEvent('failed')

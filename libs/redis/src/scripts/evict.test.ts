@@ -35,7 +35,7 @@ describe('eviction', () => {
 
   /** As if nobody had touched it for so long. */
   const age = async (key: string, seconds = idleS) => {
-    await redis.restore(key, 0, (await redis.dumpBuffer(key))!, 'REPLACE', 'IDLETIME', seconds);
+    await redis.restore(key, 0, await redis.dumpBuffer(key), 'REPLACE', 'IDLETIME', seconds);
   };
   const load = async (userId: string, channels = 1) => {
     await redis.set(keys.loading(userId), 'n');

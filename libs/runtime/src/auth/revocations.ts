@@ -29,7 +29,7 @@ export class Revocations implements OnApplicationBootstrap, OnApplicationShutdow
   constructor(
     private readonly read: ReadRevocations,
     private readonly onError: (error: unknown) => void,
-    private readonly now: () => number = Date.now,
+    private readonly now: () => number = () => performance.now(),
   ) {
     this.lookedAt = now();
   }
