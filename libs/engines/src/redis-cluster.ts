@@ -8,6 +8,7 @@ import { type OnProgress, waitFor, withProgress } from './wait.js';
 const SLOTS = 16_384;
 const KEYS_PER_MIGRATE = 50;
 const MIGRATE_TIMEOUT_MS = 5_000;
+const HAND_OVER_AGAIN_MS = 2_000;
 
 export interface RedisClusterOptions {
   /** Holds one folder a node. Without it they are temporary. */
@@ -90,7 +91,13 @@ export class RedisCluster {
   /** A replica takes over from a primary that is well. Nothing is lost. */
   async handOver(primary: RedisInstance): Promise<void> {
     const replica = await this.replicaOf(primary);
-    await replica.withClient((client) => client.cluster('FAILOVER'));
+    const handedOver = async () => {
+      if ((await replica.withClient(stateOf)).get('role') === 'master') return true;
+      // Asked again: a primary that has not heard yet whose replica this is lets it pass in silence.
+      await replica.withClient((client) => client.cluster('FAILOVER'));
+      return false;
+    };
+    await waitFor('a primary to hand over', handedOver, { everyMs: HAND_OVER_AGAIN_MS });
     await this.takenOver(replica);
     await this.ready();
   }

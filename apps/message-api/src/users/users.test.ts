@@ -44,7 +44,7 @@ describe('users', () => {
     expect(await ada.patch('/v1/me', { receipts: false })).toMatchObject({
       ...{ status: 200, body: { ...before, receipts: false } },
     });
-    await upsert({ externalId: before.externalId, name: 'Ada L.' });
+    await upsert({ externalId: before.externalId, name: before.name });
     expect((await ada.get<Me>('/v1/me')).body).toEqual({ ...before, receipts: false });
     expect((await bob.get<Me>('/v1/me')).body.receipts).toBe(true);
     expect((await bob.get<User>(`/v1/users/${ada.id}`)).body).not.toHaveProperty('receipts');

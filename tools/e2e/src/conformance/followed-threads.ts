@@ -1,4 +1,5 @@
-import { isBelow, type Version } from '@tidemark/testing';
+import type { Count, Unread } from '@tidemark/contracts';
+import { isBelow, recount, type Queryable, type Version } from '@tidemark/testing';
 
 /** Where each follower of a thread was told that they stand: from there they go on, until they leave the channel. */
 export class FollowedThreads {
@@ -20,12 +21,33 @@ export class FollowedThreads {
     return this.users.get(userId)?.get(threadSeq) ?? null;
   }
 
-  /** What of it is not in an answer, or lower there; null: nothing. */
-  missingIn(userId: string, answer: readonly (Version & { threadSeq: number })[]): string | null {
+  /**
+   * What of an answer is not as it must be at rest; null: nothing. Threads are counted in PostgreSQL, where what was
+   * told is committed: no loss of Redis takes any of it back.
+   */
+  async wrongIn(
+    database: Queryable,
+    userId: string,
+    { items, total, threads }: Unread,
+  ): Promise<string | null> {
+    const found = items.flatMap(({ threadSeq, ...count }) =>
+      threadSeq === undefined ? [] : [{ ...count, threadSeq, userId }],
+    );
     for (const [threadSeq, told] of this.users.get(userId) ?? []) {
-      const found = answer.find((count) => count.threadSeq === threadSeq);
-      if (!found || isBelow(found, told)) return `thread ${threadSeq} at ${told.term} ${told.cursor}`;
+      const count = found.find((each) => each.threadSeq === threadSeq);
+      if (!count || isBelow(count, told)) {
+        return `was told of thread ${threadSeq} at ${JSON.stringify(told)}, and has ${JSON.stringify(count)}`;
+      }
     }
-    return null;
+    const truth = await recount(database, found);
+    for (const [i, { unread, mentions }] of truth.entries()) {
+      const count = found[i]!;
+      if (count.unread !== unread || count.mentions !== mentions) {
+        return `was answered ${JSON.stringify(count)}, and it is ${JSON.stringify(truth[i])}`;
+      }
+    }
+    const sum = (of: readonly Pick<Count, 'unread'>[]) => of.reduce((all, { unread }) => all + unread, 0);
+    if (total === sum(items) && threads === sum(found)) return null;
+    return `was answered ${total}, of threads ${threads}, for the sums of ${JSON.stringify(items)}`;
   }
 }

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 
-/** Who is in a history; the first made the channel, the last is a bot. */
+/** Who is in a history; the first made the channel, one is not in it yet, the last is a bot. */
 export const people = 4;
+export const outsider = 2;
 
 /** A place in the log as a fraction of the head at that moment, so that a shrunk history still makes sense. */
 type Place = number;
@@ -57,7 +58,7 @@ const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
   deed(4, 'edit', { which, names, everyone }),
   deed(4, 'delete', { which }),
   deed(2, 'notice', { who }),
-  deed(2, 'prune', { who, to: place }),
+  deed(3, 'prune', { who, to: place }),
   deed(1, 'archive', { archived: fc.constant(true) }),
   deed(2, 'archive', { archived: fc.constant(false) }),
   deed(8, 'read', { who, to: place, thread: rarelyThread }),
