@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
-const budgetBytes = 12 * 1024;
+const budgetBytes = 13 * 1024;
 
 /** As an application's bundler sees it, for a browser. */
 async function bundle(code: string, external: string[]): Promise<{ text: string; inputs: string[] }> {

@@ -75,14 +75,16 @@ export class RedisConnection {
       this.unseen = false;
       try {
         await this.hooks.admit(this.redis);
-        if (this.unseen || this.admitted || this.redis.status !== 'ready') continue;
-        this.admitted = true;
-        for (const listener of this.listeners) listener();
+        if (!this.unseen && !this.admitted && this.redis.status === 'ready') {
+          this.admitted = true;
+          for (const listener of this.listeners) listener();
+        }
       } catch (error) {
         this.unseen = true;
         this.hooks.onError(error as Error);
-        await new Promise((resume) => setTimeout(resume, RETRY_MS));
       }
+      // A look may be what makes for another: a node whose map is old redirects, and each redirection is a refresh.
+      if (this.unseen) await new Promise((resume) => setTimeout(resume, RETRY_MS));
     }
   }
 }

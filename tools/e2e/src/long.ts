@@ -13,7 +13,8 @@ import {
  * `npm run test:long -- [--histories 10000] [--cluster-histories 1000] [--logs <folder>] [--folders dev,test,new-domains] [--skip-histories]`
  *
  * What takes too long for `npm test`: thousands of random histories under each strategy, then some on a Redis Cluster
- * whose slots are moved meanwhile, and every folder of real logs, under each strategy, with each fault. Prints a line or a table for each; exit code 1 if anything is wrong.
+ * whose slots are moved meanwhile, and every folder of real logs, under each strategy, with each fault. Prints a line or
+ * a table for each; exit code 1 if anything is wrong.
  */
 const { values } = parseArgs({
   options: {
@@ -63,7 +64,7 @@ for (const folder of values.folders.split(',').map((name) => join(values.logs, n
   }
   for (const strategy of strategies) {
     for (const fault of values.faults.split(',') as Fault[]) {
-      const report = await runReplay({ folder, strategy, fault });
+      const report = await runReplay({ folder, strategy, faults: [fault] });
       say(showReport(report));
       for (const finding of report.findings) say(finding);
       if (!isFlawless(report)) failures += 1;

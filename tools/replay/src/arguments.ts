@@ -9,7 +9,8 @@ export const USAGE = `npm run replay -- <folder> [options]
   --instances message-api=3,...       processes of each service (3 message-api, 2 gateways, 2 read-status, 1 worker)
   --speed 50|max                      messages a second (max)
   --clients 100                       connected sockets
-  --fault none|redis|sync-worker|gateway|message-api|rolling-restart|slot-migration|failover   what happens halfway (none)
+  --fault redis|sync-worker|gateway|message-api|rolling-restart|slot-migration|failover   what happens halfway (nothing);
+                                      several with commas, one after the other
   --redis-cluster                     three primaries with a replica each (slot-migration and failover bring it)
   --limit 1000                        messages, of the first files by name (all)
   --seed 42                           of everything that is random (another each time)
@@ -30,7 +31,9 @@ export function parseArguments(typed: string[]): ReplayOptions | null {
     ...(strategy !== undefined && {
       strategy: oneOf<Strategy>('--strategy', strategy, strategies),
     }),
-    ...(fault !== undefined && { fault: oneOf<Fault>('--fault', fault, faults) }),
+    ...(fault !== undefined && {
+      faults: fault.split(',').map((each) => oneOf<Fault>('--fault', each, faults)),
+    }),
     ...(values['redis-cluster'] !== undefined && { redisCluster: values['redis-cluster'] }),
     ...(speed !== undefined && { speed: speed === 'max' ? speed : whole('--speed', speed, 1) }),
     ...(clients !== undefined && { clients: whole('--clients', clients, 1) }),

@@ -5,7 +5,7 @@ import type { Fault } from './faults.js';
 export interface ReplayReport {
   folder: string;
   strategy: Strategy;
-  fault: Fault;
+  faults: readonly Fault[];
   seed: number;
   instances: Partial<Record<ServiceName, number>>;
   clients: number;
@@ -57,7 +57,10 @@ export function showReport(report: ReplayReport): string {
     .join(',');
   const rows: [string, string][] = [
     ['folder', report.folder],
-    ['strategy, fault, seed', `${report.strategy}, ${report.fault}, ${report.seed}`],
+    [
+      'strategy, faults, seed',
+      `${report.strategy}, ${report.faults.join(' and ') || 'none'}, ${report.seed}`,
+    ],
     ['processes', processes],
     ['channels, members, clients', [report.channels, report.members, report.clients].map(whole).join(', ')],
     ['messages', whole(report.messages)],

@@ -31,7 +31,8 @@ export interface ReplayOptions {
   speed?: number | 'max';
   /** Connected sockets. */
   clients?: number;
-  fault?: Fault;
+  /** What breaks: one halfway, several one after the other and evenly spread. */
+  faults?: readonly Fault[];
   /** Three primaries, each with a replica. Some faults need it, and bring it. */
   redisCluster?: boolean;
   /** Messages, of the first files by name. */
@@ -52,7 +53,7 @@ export const unevenInstances: Record<ServiceName, number> = {
 
 /** SHARDS as the services have it by default. */
 const SHARDS = 16;
-/** Of the clients: they read nothing any more from a fault on. */
+/** Of those who still read, at each fault: from then on they do not. */
 const QUIET_SHARE = 0.4;
 const HTTP_SOCKETS_MAX = 64;
 const PROGRESS_EVERY_MS = 5_000;
@@ -72,7 +73,7 @@ export async function runReplay(options: ReplayOptions): Promise<ReplayReport> {
   const stack = await startStack({
     dataDir: logs,
     instances: options.instances ?? unevenInstances,
-    redisCluster: options.redisCluster ?? clusterFaults.some((fault) => fault === options.fault),
+    redisCluster: options.redisCluster ?? clusterFaults.some((fault) => options.faults?.includes(fault)),
     env: { READ_STATUS_STRATEGY: strategy, LOG_LEVEL: 'warn', SHARDS: String(SHARDS), ...options.env },
     // A Redis that keeps nothing, so that killing it loses something; PostgreSQL is made durable below.
     durable: false,
@@ -152,30 +153,33 @@ interface Performance extends Run {
 
 async function perform(run: Performance): Promise<ReplayReport> {
   const { script, stack, database, redis, strategy, random, state, measures, crowd } = run;
-  const { onProgress, fault = 'none', speed = 'max' } = run;
+  const { onProgress, faults = [], speed = 'max' } = run;
   const keys = new Keys(SHARDS);
   for (const behaviour of crowd.behaviours) behaviour.start();
 
-  const broken: Promise<void>[] = [];
-  const quiet = new Set(
-    crowd.behaviours.map(({ device }) => device.person).filter(() => random.chance(QUIET_SHARE)),
-  );
+  let broken = Promise.resolve();
+  let begun = 0;
+  const reading = new Set(crowd.behaviours.map(({ device }) => device.person));
   const lastReads = async () => {
-    const few = crowd.behaviours.filter(({ device }) => quiet.has(device.person));
+    const persons = new Set([...reading].filter(() => random.chance(QUIET_SHARE)));
+    for (const person of persons) reading.delete(person);
+    const few = crowd.behaviours.filter(({ device }) => persons.has(device.person));
     await Promise.all(few.map((behaviour) => behaviour.fallQuiet()));
   };
-  const breakAt = Math.floor(script.messages / 2);
   const conductor = new Conductor({
     ...{ state, random: random.fork(), database, people: crowd.people, deviceOf: crowd.deviceOf },
     ...(speed !== 'max' && { perSecondMax: speed }),
     onSent: () => {
-      if (state.tally.sent < breakAt || broken.length > 0) return;
-      const breaking = breakThings[fault]({
-        ...{ strategy, stack, database, redis, keys, api: state.api, ledger: state.ledger },
-        ...{ measures, lastReads, onProgress },
-      });
-      breaking.catch(() => undefined); // awaited below
-      broken.push(breaking);
+      const fault = faults[begun];
+      if (!fault || state.tally.sent < ((begun + 1) * script.messages) / (faults.length + 1)) return;
+      begun += 1;
+      broken = broken.then(() =>
+        breakThings[fault]({
+          ...{ strategy, stack, database, redis, keys, api: state.api, ledger: state.ledger },
+          ...{ measures, lastReads, onProgress },
+        }),
+      );
+      broken.catch(() => undefined); // awaited below
     },
   });
   const startedAtMs = performance.now();
@@ -189,7 +193,7 @@ async function perform(run: Performance): Promise<ReplayReport> {
     clearInterval(progress);
   }
   const seconds = (performance.now() - startedAtMs) / 1000;
-  await Promise.all(broken);
+  await broken;
   await Promise.all(crowd.behaviours.map((behaviour) => behaviour.stop()));
 
   onProgress('All is sent: waiting for rest');
@@ -212,7 +216,7 @@ async function perform(run: Performance): Promise<ReplayReport> {
     ...{
       folder: run.folder,
       strategy,
-      fault,
+      faults,
       seed: random.seed,
       instances: run.instances ?? unevenInstances,
     },

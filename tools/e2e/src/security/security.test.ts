@@ -283,9 +283,11 @@ describe('the users of Redis', () => {
   it.each(serviceNames)('let %s do nothing else', async (service) => {
     await guarded.asRedisUser(service, async (redis) => {
       for (const command of [
-        ...['FLUSHALL', 'FLUSHDB', 'KEYS *', 'SCAN 0', 'CONFIG GET maxmemory', 'CONFIG SET maxmemory 1'],
+        ...['FLUSHALL', 'FLUSHDB', 'KEYS *', 'CONFIG GET maxmemory', 'CONFIG SET maxmemory 1'],
         ...['ACL LIST', 'MONITOR', 'SHUTDOWN', 'REPLICAOF 127.0.0.1 1', 'SCRIPT FLUSH', 'FUNCTION LIST'],
         ...['CLIENT LIST', 'MODULE LIST', 'SAVE', 'GET anything', 'PUBLISH anything x', 'XADD stream * a b'],
+        // It looks for what nobody has touched.
+        ...(service === 'sync-worker' ? [] : ['SCAN 0']),
       ]) {
         const [name = '', ...words] = command.split(' ');
         expect([command, await answer(redis.call(name, ...words))]).toEqual([command, refusal]);
