@@ -71,8 +71,9 @@ export class RedisConnection {
 
   /** One look at a time; what happens during one makes for another. */
   private async lookUntilSeen(): Promise<void> {
-    while (!this.closed && this.unseen && this.redis.status === 'ready') {
+    for (let inARow = 1; !this.closed && this.unseen && this.redis.status === 'ready'; inARow++) {
       this.unseen = false;
+      let failed = false;
       try {
         await this.hooks.admit(this.redis);
         if (!this.unseen && !this.admitted && this.redis.status === 'ready') {
@@ -80,11 +81,11 @@ export class RedisConnection {
           for (const listener of this.listeners) listener();
         }
       } catch (error) {
-        this.unseen = true;
+        this.unseen = failed = true;
         this.hooks.onError(error as Error);
       }
-      // A look may be what makes for another: a node whose map is old redirects, and each redirection is a refresh.
-      if (this.unseen) await new Promise((resume) => setTimeout(resume, RETRY_MS));
+      // A look can make for another, and so for ever: a node whose map is old redirects, and that is a refresh.
+      if (failed || (this.unseen && inARow > 1)) await new Promise((resume) => setTimeout(resume, RETRY_MS));
     }
   }
 }

@@ -10,7 +10,7 @@ import { breathe, Crowd, eventually } from './crowd.js';
 import { Listener } from './listener.js';
 
 const drainMs = 15_000;
-const socketsOfGateway = process.env['LONG'] ? 1_000 : 200;
+const socketsOfGateway = process.env['LONG'] ? 1_000 : 100;
 const atOnce = 50;
 
 describe('the system', () => {
