@@ -179,6 +179,22 @@ describe('a webhook', () => {
     expect(first.flatMap(({ events }) => events)).toEqual(sent);
   });
 
+  it('is sent no batch by a worker that another has overtaken', async () => {
+    const id = await create();
+    const sent = await send(3);
+    let more: string[] = [];
+    const overtaken = storeOf();
+    const begin = overtaken.begin.bind(overtaken);
+    overtaken.begin = async (webhook, until) => {
+      overtaken.begin = begin;
+      more = await send(2);
+      await deliver(id);
+      return begin(webhook, until);
+    };
+    await deliver(id, deliveriesOf(overtaken));
+    expect(receiver.events).toEqual([...sent, ...more]);
+  });
+
   it('is disabled after so many failures, keeps its place, and goes on from there', async () => {
     const id = await create();
     const sent = await send(2);

@@ -4,6 +4,7 @@ import { createChannel, createUser, sendMessages, useDatabase, useRedis } from '
 import { createWorkerApp } from '../app.js';
 import { Receiver } from '../test-support/receiver.js';
 import { until } from '../test-support/worker-parts.js';
+import { WebhookClient } from './webhook-client.js';
 import { retryAfterMs } from './webhooks.processor.js';
 
 jest.setTimeout(120_000);
@@ -25,11 +26,12 @@ describe('workers with webhooks', () => {
     channelId = (await createChannel(database.pool, { ownerId: userId })).id;
   });
   afterEach(async () => {
-    await Promise.all(running.splice(0).map(({ drain }) => drain.drain()));
+    // First, or workers would wait for what is never answered.
     await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
+    await Promise.all(running.splice(0).map(({ drain }) => drain.drain()));
   });
 
-  async function start() {
+  async function start({ timeoutMs = 10_000 } = {}) {
     const config = loadConfig('sync-worker', {
       ...{ NODE_ENV: 'test', LOG_LEVEL: 'trace', JWT_SECRET: randomUUID(), SHARDS: '4', DRAIN_MS: '10000' },
       ...{ DATABASE_URL: database.url, REDIS_URL: redis.url, WEBHOOK_PRIVATE_ADDRESSES: 'allow' },
@@ -37,6 +39,7 @@ describe('workers with webhooks', () => {
     const log = createLog(config, { write: (line: string) => void (lines += line) });
     const runtime = createRuntime(config, log);
     const app = await createWorkerApp(runtime);
+    Object.assign(app.get(WebhookClient), { timeoutMs });
     runtime.drain.onDrain('http', () => app.close(), 'finish');
     await app.init();
     await app.getHttpAdapter().getInstance().ready();
@@ -62,7 +65,8 @@ describe('workers with webhooks', () => {
     const slow = await Promise.all([1, 2, 3].map(() => receiver()));
     for (const each of slow) each.answer = () => undefined;
     const quick = await receiver();
-    await Promise.all([start(), start()]);
+    // So long that none of them is given up while this is looked at.
+    await Promise.all([1, 2].map(() => start({ timeoutMs: 600_000 })));
     await send(1);
     await until(() => slow.every(({ received }) => received.length > 0));
     const sent = await send(5);
