@@ -1,3 +1,4 @@
+import { CacheEpochs } from '@tidemark/channel-log';
 import type { Notice } from '@tidemark/contracts';
 import { useRedisCluster } from '@tidemark/testing';
 import type { Client } from './test-support/client.js';
@@ -13,12 +14,26 @@ const told = (client: Client, type: Notice['type'], times: number) =>
   }, 60_000);
 
 describe('on a Redis Cluster', () => {
-  const redis = useRedisCluster();
-  const world = useGateway(() => ({ urls: redis.cluster.urls, cluster: true }));
+  const engine = useRedisCluster();
+  const world = useGateway(() => ({ urls: engine.cluster.urls, cluster: true }));
+
+  it('what a node took along that was to publish it is sent, though the subscriptions never broke', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const clients = await Promise.all([world.connect(ada), world.connect(bob)]);
+    await world.writer.send(channelId, ada.id);
+    await clients[0]!.seqsUpTo(channelId, 4);
+    await world.writer.commit(channelId, [{ authorId: bob.id }, { authorId: ada.id }]);
+    const { keys, log, redis } = world.writer;
+    const shardName = keys.channelShardName(channelId);
+    await redis.client.del(keys.epoch(shardName));
+    // Nobody asks for the channel: a load of it would tell its head by itself.
+    await new CacheEpochs(keys, log.store).renew(redis.client, shardName);
+    for (const client of clients) expect(await client.seqsUpTo(channelId, 6)).toEqual(range(4, 6));
+  });
 
   it('presence, typing and events go on while slots move and a primary is lost', async () => {
     const { ada, bob, channelId } = await scene(world);
-    const { cluster } = redis;
+    const { cluster } = engine;
     const { keys } = world.writer;
     const { url } = await world.start();
     const [watcher, other] = [await world.connect(ada), await world.connect(bob, { url })];

@@ -1,4 +1,3 @@
-import { CacheEpochs } from '@tidemark/channel-log';
 import { createChannel } from '@tidemark/testing';
 import { eventually } from './test-support/eventually.js';
 import { range, scene } from './test-support/scene.js';
@@ -19,20 +18,6 @@ describe('outages', () => {
     await cutSubscriptions();
     const last = await world.writer.send(channelId, ada.id, 10);
     for (const client of clients) expect(await client.seqsUpTo(channelId, last)).toEqual(range(4, last));
-  });
-
-  it('sends what a node took along that was to publish it, though the subscriptions never broke', async () => {
-    const { ada, bob, channelId } = await scene(world);
-    const clients = await Promise.all([world.connect(ada), world.connect(bob)]);
-    await world.writer.send(channelId, ada.id);
-    await clients[0].seqsUpTo(channelId, 4);
-    await world.writer.commit(channelId, [{ authorId: bob.id }, { authorId: ada.id }]);
-    const { keys, log, redis } = world.writer;
-    const shardName = keys.channelShardName(channelId);
-    await world.redis.client.del(keys.epoch(shardName));
-    // Nobody asks for the channel: a load of it would tell its head by itself.
-    await new CacheEpochs(keys, log.store).renew(redis.client, shardName);
-    for (const client of clients) expect(await client.seqsUpTo(channelId, 6)).toEqual(range(4, 6));
   });
 
   it('loses and repeats nothing over many cuts while messages pour in', async () => {

@@ -9,8 +9,8 @@ import { Topics } from '../topics/topics.js';
 const askEveryMs = 1_000;
 
 /**
- * A shard of Redis that began a new cache epoch may have forgotten reads: clients are asked to say them again. And what
- * it was about to publish may have died with the node of a Cluster that held it, while our subscriptions never broke.
+ * A shard of Redis that began a new cache epoch may have forgotten reads: clients are asked to say them again. And in a
+ * Cluster what it was about to publish may have died with its node, while our subscriptions, to another, never broke.
  */
 @Injectable()
 export class LostReads implements OnApplicationBootstrap {
@@ -53,7 +53,7 @@ export class LostReads implements OnApplicationBootstrap {
       // is connected is sent away by this, and comes back knowing it.
       await this.history.current('now');
       for (const connection of this.connections.everyone()) connection.outbox.say('report-reads');
-      await this.resync.run();
+      if (this.redis.client.isCluster) await this.resync.run();
     } catch (err) {
       this.log.debug({ err }, 'reads are asked for later');
       this.ask();

@@ -3,7 +3,9 @@ import { waitFor } from '@tidemark/engines';
 import { Keys, lookAtEpoch, RedisConnection } from '@tidemark/redis';
 import { useDatabase, useRedisCluster } from '@tidemark/testing';
 
-describe('cache epochs on a Redis Cluster', () => {
+const inLongRuns = process.env['LONG'] ? describe : describe.skip;
+
+inLongRuns('cache epochs on a Redis Cluster', () => {
   const tests = useDatabase();
   const engine = useRedisCluster();
   const keys = new Keys(8);
