@@ -21,7 +21,7 @@ describe('on a Redis Cluster', () => {
     const { ada, bob, channelId } = await scene(world);
     const clients = await Promise.all([world.connect(ada), world.connect(bob)]);
     await world.writer.send(channelId, ada.id);
-    await clients[0]!.seqsUpTo(channelId, 4);
+    await clients[0].seqsUpTo(channelId, 4);
     await world.writer.commit(channelId, [{ authorId: bob.id }, { authorId: ada.id }]);
     const { keys, log, redis } = world.writer;
     const shardName = keys.channelShardName(channelId);
