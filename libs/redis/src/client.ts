@@ -62,16 +62,3 @@ export function primariesOf(client: RedisClient): Redis[] {
   // Not by the class: a client may be of another copy of ioredis, as BullMQ's are.
   return client.isCluster ? (client as Cluster).nodes('master') : [client as Redis];
 }
-
-/** Connection errors, timeouts and what a Redis says while it starts or is full: all of them pass. */
-export function isRedisUnavailable(error: unknown): boolean {
-  if (error instanceof RedisUnavailableError) return true;
-  const { message = '', code = '' } = error as { message?: string; code?: string };
-  return (
-    /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM)\b/.test(message) ||
-    /Stream isn't writeable|Connection is closed|Command timed out|max retries per request|ClusterAllFailed|Failed to refresh slots|Too many Cluster redirections|Cluster isn't ready|Cluster is ended|None of startup nodes is available/i.test(
-      message,
-    ) ||
-    ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN'].includes(code)
-  );
-}

@@ -14,7 +14,10 @@ const RETRY_MS = 200;
 export class RedisConnection {
   private admitted = false;
   private closed = false;
+  /** Something has happened since the last look began. */
   private unseen = false;
+  /** How often a connection was lost: what was seen before says nothing of what comes after. */
+  private losses = 0;
   private looking: Promise<void> | null = null;
   private readonly redis: RedisClient;
   private readonly listeners: (() => void)[] = [];
@@ -28,10 +31,10 @@ export class RedisConnection {
   ) {
     this.redis = connectRedis(address, hooks.onError);
     this.redis.on('ready', () => this.look());
-    this.redis.on('close', () => (this.admitted = false));
+    this.redis.on('close', () => this.lose());
     if (!address.cluster) return;
     this.redis.on('-node', () => {
-      this.admitted = false;
+      this.lose();
       this.look();
     });
     this.redis.on('refresh', () => this.look());
@@ -64,6 +67,11 @@ export class RedisConnection {
     this.redis.disconnect();
   }
 
+  private lose(): void {
+    this.losses++;
+    this.admitted = false;
+  }
+
   private look(): void {
     this.unseen = true;
     this.looking ??= this.lookUntilSeen().finally(() => (this.looking = null));
@@ -74,9 +82,11 @@ export class RedisConnection {
     for (let inARow = 1; !this.closed && this.unseen && this.redis.status === 'ready'; inARow++) {
       this.unseen = false;
       let failed = false;
+      const { losses } = this;
       try {
         await this.hooks.admit(this.redis);
-        if (!this.unseen && !this.admitted && this.redis.status === 'ready') {
+        // A slot that was found elsewhere meanwhile is looked at next, while commands go on, as at any other time.
+        if (losses === this.losses && !this.admitted && this.redis.status === 'ready') {
           this.admitted = true;
           for (const listener of this.listeners) listener();
         }

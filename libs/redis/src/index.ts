@@ -2,7 +2,6 @@ export {
   connectBlocking,
   connectRedis,
   connectSubscriber,
-  isRedisUnavailable,
   primariesOf,
   RedisUnavailableError,
   type RedisClient,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { groupByShard, isRedisUnavailable, Keys, RedisConnection, type EventFact } from '@tidemark/redis';
+import { groupByShard, Keys, RedisConnection, type EventFact } from '@tidemark/redis';
 import { CONFIG, Drain, LOG, Lru, Metrics, toProblemError, type Config, type Log } from '@tidemark/runtime';
 import { chunks } from '../counts/unread-counter.js';
 import { ReadStatusStore, type Membership } from '../read-status/read-status.store.js';
@@ -106,7 +106,7 @@ export class IncrementsConsumer implements OnApplicationBootstrap {
     try {
       await work();
     } catch (err) {
-      const passes = toProblemError(err).retryAfterS !== null || isRedisUnavailable(err);
+      const passes = toProblemError(err).retryAfterS !== null;
       this.appLog[passes ? 'debug' : 'error']({ err }, 'increments');
     }
   }

@@ -1,6 +1,6 @@
 import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Inject } from '@nestjs/common';
-import { isRedisUnavailable, Keys, RedisConnection } from '@tidemark/redis';
+import { Keys, RedisConnection } from '@tidemark/redis';
 import { CONFIG, isTemporary, LOG, type Config, type Log } from '@tidemark/runtime';
 import type { Job } from 'bullmq';
 import { FLUSH_QUEUE, WORKERS, type FlushJob } from '../queues/queues.js';
@@ -40,7 +40,7 @@ export class FlushProcessor extends WorkerHost {
 
   @OnWorkerEvent('failed')
   onFailed(job: Job<FlushJob> | undefined, err: Error): void {
-    const passes = isTemporary(err) || isRedisUnavailable(err);
+    const passes = isTemporary(err);
     this.appLog[passes ? 'debug' : 'error']({ err, shardName: job?.data.shardName }, 'flush failed');
   }
 

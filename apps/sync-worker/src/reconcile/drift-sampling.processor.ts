@@ -1,6 +1,6 @@
 import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Inject } from '@nestjs/common';
-import { isRedisUnavailable, RedisConnection } from '@tidemark/redis';
+import { RedisConnection } from '@tidemark/redis';
 import { isTemporary, LOG, type Log } from '@tidemark/runtime';
 import type { Job } from 'bullmq';
 import { SAMPLING_QUEUE, WORKERS } from '../queues/queues.js';
@@ -22,7 +22,7 @@ export class DriftSamplingProcessor extends WorkerHost {
 
   @OnWorkerEvent('failed')
   onFailed(_job: Job | undefined, err: Error): void {
-    const passes = isTemporary(err) || isRedisUnavailable(err);
+    const passes = isTemporary(err);
     this.appLog[passes ? 'debug' : 'error']({ err }, 'a sample failed');
   }
 

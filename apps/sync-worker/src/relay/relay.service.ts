@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { ChannelLog } from '@tidemark/channel-log';
-import { isRedisUnavailable, Keys, RedisConnection } from '@tidemark/redis';
+import { Keys, RedisConnection } from '@tidemark/redis';
 import { isTemporary, LOG, Metrics, type Log } from '@tidemark/runtime';
 import { RelayStore, type RelayPosition, type RelayRow } from './relay.store.js';
 
@@ -95,7 +95,7 @@ export class RelayService implements OnApplicationBootstrap {
         // While Redis is away the position stays, and PostgreSQL is left alone.
         if (this.redis.available && (await this.relayOnce())) pauseMs = 0;
       } catch (err) {
-        const passes = isTemporary(err) || isRedisUnavailable(err);
+        const passes = isTemporary(err);
         this.appLog[passes ? 'debug' : 'error']({ err, failures: this.failures }, 'relay');
         pauseMs = Math.min(PAUSE_MS * 2 ** this.failures, BACK_OFF_MS_MAX);
       }
@@ -137,7 +137,7 @@ export class RelayService implements OnApplicationBootstrap {
       for (const outcome of outcomes) {
         if (outcome.status === 'fulfilled') continue;
         const err: unknown = outcome.reason;
-        const mayPass = isTemporary(err) || isRedisUnavailable(err) || this.failures < ATTEMPTS_MAX;
+        const mayPass = isTemporary(err) || this.failures < ATTEMPTS_MAX;
         if (mayPass) throw err;
         // One channel that cannot be applied must not keep all others back for ever.
         this.appLog.error({ err }, 'the relay passes a channel by');

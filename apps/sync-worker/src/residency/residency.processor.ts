@@ -1,6 +1,6 @@
 import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Inject } from '@nestjs/common';
-import { isRedisUnavailable, RedisConnection } from '@tidemark/redis';
+import { RedisConnection } from '@tidemark/redis';
 import { isTemporary, LOG, type Log } from '@tidemark/runtime';
 import type { Job } from 'bullmq';
 import { RESIDENCY_QUEUE, RESTORE_INTERVAL_MS, WORKERS, type ResidencyJob } from '../queues/queues.js';
@@ -29,7 +29,7 @@ export class ResidencyProcessor extends WorkerHost {
 
   @OnWorkerEvent('failed')
   onFailed(job: Job | undefined, err: Error): void {
-    const passes = isTemporary(err) || isRedisUnavailable(err);
+    const passes = isTemporary(err);
     this.appLog[passes ? 'debug' : 'error']({ err, job: job?.name }, 'residency');
   }
 

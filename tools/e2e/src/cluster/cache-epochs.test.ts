@@ -5,7 +5,7 @@ import { useDatabase, useRedisCluster } from '@tidemark/testing';
 
 const inLongRuns = process.env['LONG'] ? describe : describe.skip;
 
-inLongRuns('cache epochs on a Redis Cluster', () => {
+inLongRuns('cache epochs on a Redis Cluster (with LONG=1: it kills nodes and waits for the others)', () => {
   const tests = useDatabase();
   const engine = useRedisCluster();
   const keys = new Keys(8);

@@ -36,13 +36,13 @@ describe('a replay', () => {
   );
 
   (isLong ? it : it.skip)(
-    'loses, repeats and miscounts nothing on a Redis Cluster that loses a primary',
+    'loses, repeats and miscounts nothing on a Redis Cluster that loses a primary (with LONG=1: half a minute)',
     () => play({ faults: ['failover'] }),
     180_000,
   );
 
   (isLong ? it : it.skip)(
-    'loses, repeats and miscounts nothing while every instance of every service is restarted',
+    'loses, repeats and miscounts nothing while every instance is restarted (with LONG=1: two minutes)',
     () =>
       play({
         instances: Object.fromEntries(serviceNames.map((name) => [name, 2])),
