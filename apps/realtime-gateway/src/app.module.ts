@@ -23,6 +23,7 @@ import { Presence } from './presence/presence.js';
 import { PresenceStore } from './presence/presence.store.js';
 import { Topics } from './topics/topics.js';
 import { Typing } from './typing/typing.js';
+import { ProfileChanges } from './users/profile-changes.js';
 import { UserProfiles } from './users/user-profiles.js';
 
 @Module({
@@ -30,7 +31,7 @@ import { UserProfiles } from './users/user-profiles.js';
   controllers: [AsyncApiController],
   providers: [
     ...[Topics, LogHistory, Resync],
-    ...[Connections, ExpiryWheel, Sessions, Ticks, UserProfiles],
+    ...[Connections, ExpiryWheel, Sessions, Ticks, UserProfiles, ProfileChanges],
     ...[Feeds, Heads, LogPages, CatchUp],
     ...[Arrivals, MembershipChanges, MembershipsStore],
     ...[LostReads, ReadReports],

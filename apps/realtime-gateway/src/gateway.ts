@@ -139,8 +139,11 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
 
   @SubscribeMessage('users.query')
   async queryUsers(
+    @ConnectedSocket() socket: GatewaySocket,
     @Payload('users.query') { ids }: ClientPayload<'users.query'>,
   ): Promise<Acknowledgement<'users.query'>> {
+    // What changes of them from now on is told.
+    connectionOf(socket).outbox.noteIntroduced(ids);
     return { ok: true, users: await this.profiles.byIds(ids) };
   }
 
