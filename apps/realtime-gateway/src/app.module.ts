@@ -6,6 +6,7 @@ import { Connections } from './connections/connections.js';
 import { ExpiryWheel } from './connections/expiry-wheel.js';
 import { Sessions } from './connections/sessions.js';
 import { Ticks } from './connections/ticks.js';
+import { UserSockets } from './connections/user-sockets.js';
 import { Feeds } from './feeds/feeds.js';
 import { Heads } from './feeds/heads.js';
 import { LogPages } from './feeds/log-pages.js';
@@ -31,7 +32,7 @@ import { UserProfiles } from './users/user-profiles.js';
   controllers: [AsyncApiController],
   providers: [
     ...[Topics, LogHistory, Resync],
-    ...[Connections, ExpiryWheel, Sessions, Ticks, UserProfiles, ProfileChanges],
+    ...[Connections, ExpiryWheel, Sessions, Ticks, UserSockets, UserProfiles, ProfileChanges],
     ...[Feeds, Heads, LogPages, CatchUp],
     ...[Arrivals, MembershipChanges, MembershipsStore],
     ...[LostReads, ReadReports],

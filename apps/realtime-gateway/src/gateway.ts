@@ -46,11 +46,11 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
 
   afterInit(server: GatewayServer): void {
     server.use((socket, next) => {
-      this.handshakes.admit(socket.handshake.auth).then(
-        (admission) => {
-          this.sessions.admit(socket, admission);
-          next();
-        },
+      const admitting = this.handshakes
+        .admit(socket.handshake.auth)
+        .then((admission) => this.sessions.admit(socket, admission));
+      admitting.then(
+        () => next(),
         (error: unknown) => {
           const refusal = refusalOf(error);
           if (refusal.code === 'internal') this.log.error({ err: error }, 'a handshake failed');
