@@ -152,7 +152,7 @@ export class Outbox {
     if (this.failed || batch.speaksOf.size === 0) return true;
     const strangers = [...batch.speaksOf].filter((userId) => !this.introduced.has(userId));
     if (strangers.length === 0) return true;
-    const { profiles } = this.options;
+    const { profiles, ticks } = this.options;
     const known = profiles.known(strangers);
     // Before they are read: who changes from now on is told to this connection too.
     this.noteIntroduced(strangers);
@@ -162,15 +162,17 @@ export class Outbox {
     }
     this.waitsForProfiles = true;
     const said = profiles.fetch(strangers).then((users) => {
-      if (users) this.sayProfiles(users);
+      if (users) this.parts.unshift(() => this.sayProfiles(users));
       else for (const userId of strangers) this.introduced.delete(userId);
+      // Thousands wait for the same profile: each in its turn.
+      ticks.schedule(this);
     });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, profilesMs)));
     void Promise.race([said, late]).then(() => {
       clearTimeout(timer);
       this.waitsForProfiles = false;
-      this.flush();
+      ticks.schedule(this);
     });
     return false;
   }
