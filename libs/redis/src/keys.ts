@@ -93,6 +93,8 @@ export class Keys {
   replyTopic = (gatewayId: string): string => `reply:${gatewayId}`;
   /** topic: who has come online, with the channels that may know, and who has gone. */
   readonly presenceTopic = 'presence';
+  /** topic: whose names, pictures or kinds have changed. Ids alone: who wants to know reads them, and so the latest. */
+  readonly profilesTopic = 'profiles';
   /** topic: a shard began a new cache epoch, so reads may have been lost. */
   readonly epochsTopic = 'epochs';
 }
