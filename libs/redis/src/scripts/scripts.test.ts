@@ -13,6 +13,7 @@ import { readCursors } from './read-cursors.js';
 import { readDirty, readMembers } from './read-dirty.js';
 import { readRecent } from './read-recent.js';
 import { replaceCursors } from './replace-cursors.js';
+import { setCounters } from './set-counters.js';
 import { settleDirty } from './settle-dirty.js';
 
 const folder = __dirname;
@@ -398,6 +399,32 @@ describe('the scripts', () => {
       expect(await settleDirty(redis, keys, shard, again)).toMatchObject({ settled: 0 });
     });
 
+    it('counts at the cursor to which a counter was moved, and follows none of another epoch', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
+      const shard = keys.userShardName('6');
+      const count = (afterSeq: number, facts: EventFact[]) =>
+        incrementCounters(redis, keys, shard, {
+          ...{ channelId: '7', afterSeq, factsJson: JSON.stringify(facts), userIds: ['6'], flushed: true },
+        });
+      const deleted = (seq: number, of: number) => created(seq, '5', { t: 'message.deleted', m: of });
+      const counted = async () =>
+        (await readCursors(redis, keys, shard, [{ userId: '6', channelIds: ['7'] }]))[0]?.[0]?.counted;
+      await merge({ cursor: 2, counters: { through: 5, unread: 3, mentions: 0 } });
+      await merge({ cursor: 4, counters: { through: 5, unread: 1, mentions: 0 } });
+      await count(5, [deleted(6, 3), created(7, '5')]);
+      expect(await counted()).toEqual({ through: 7, unread: 2, mentions: 0 });
+      await merge({ verb: 'set', term: 2, cursor: 1, counters: 'uncounted' });
+      expect(await count(7, [deleted(8, 2)])).toEqual({ increments: 0, uncounted: ['6'] });
+      const entry = { userId: '6', channelId: '7', term: 2, cursor: 1, through: 8, unread: 2, mentions: 0 };
+      await setCounters(redis, keys, shard, [entry], { flushed: true });
+      await count(8, [deleted(9, 4), deleted(10, 1)]);
+      expect(await counted()).toEqual({ through: 10, unread: 1, mentions: 0 });
+
+      await redis.hset(keys.counters('6'), '0', 'another');
+      expect(await count(10, [created(11, '5')])).toEqual({ increments: 0, uncounted: ['6'] });
+      expect(await counted()).toMatchObject({ through: 10 });
+    });
+
     it('counts a run into counters once, from the cursor on, and notices one that is missing', async () => {
       await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
       await merge({ cursor: 2, counters: { through: 2, unread: 0, mentions: 0 } });
@@ -413,9 +440,9 @@ describe('the scripts', () => {
           },
         });
       const run = [created(3, '5', { p: ['6'] }), created(4, '6'), created(5, '5')];
-      expect(await count(2, run)).toEqual({ increments: 2, absent: ['10'], uncounted: [] });
+      expect(await count(2, run)).toEqual({ increments: 2, uncounted: ['10'] });
       expect(await count(2, run)).toMatchObject({ increments: 0 });
-      expect(await count(6, [created(7, '5')])).toMatchObject({ uncounted: ['6'] });
+      expect(await count(6, [created(7, '5')])).toMatchObject({ uncounted: ['6', '10'] });
       const [held] = await readCursors(redis, keys, shard, [{ userId: '6', channelIds: ['7'] }]);
       expect(held?.[0]?.counted).toEqual({ through: 5, unread: 2, mentions: 1 });
     });
