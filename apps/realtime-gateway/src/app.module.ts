@@ -6,6 +6,7 @@ import { Connections } from './connections/connections.js';
 import { ExpiryWheel } from './connections/expiry-wheel.js';
 import { Sessions } from './connections/sessions.js';
 import { Ticks } from './connections/ticks.js';
+import { UserSockets } from './connections/user-sockets.js';
 import { Feeds } from './feeds/feeds.js';
 import { Heads } from './feeds/heads.js';
 import { LogPages } from './feeds/log-pages.js';
@@ -23,6 +24,7 @@ import { Presence } from './presence/presence.js';
 import { PresenceStore } from './presence/presence.store.js';
 import { Topics } from './topics/topics.js';
 import { Typing } from './typing/typing.js';
+import { ProfileChanges } from './users/profile-changes.js';
 import { UserProfiles } from './users/user-profiles.js';
 
 @Module({
@@ -30,7 +32,7 @@ import { UserProfiles } from './users/user-profiles.js';
   controllers: [AsyncApiController],
   providers: [
     ...[Topics, LogHistory, Resync],
-    ...[Connections, ExpiryWheel, Sessions, Ticks, UserProfiles],
+    ...[Connections, ExpiryWheel, Sessions, Ticks, UserSockets, UserProfiles, ProfileChanges],
     ...[Feeds, Heads, LogPages, CatchUp],
     ...[Arrivals, MembershipChanges, MembershipsStore],
     ...[LostReads, ReadReports],

@@ -46,11 +46,11 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
 
   afterInit(server: GatewayServer): void {
     server.use((socket, next) => {
-      this.handshakes.admit(socket.handshake.auth).then(
-        (admission) => {
-          this.sessions.admit(socket, admission);
-          next();
-        },
+      const admitting = this.handshakes
+        .admit(socket.handshake.auth)
+        .then((admission) => this.sessions.admit(socket, admission));
+      admitting.then(
+        () => next(),
         (error: unknown) => {
           const refusal = refusalOf(error);
           if (refusal.code === 'internal') this.log.error({ err: error }, 'a handshake failed');
@@ -139,8 +139,11 @@ export class Gateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDis
 
   @SubscribeMessage('users.query')
   async queryUsers(
+    @ConnectedSocket() socket: GatewaySocket,
     @Payload('users.query') { ids }: ClientPayload<'users.query'>,
   ): Promise<Acknowledgement<'users.query'>> {
+    // What changes of them from now on is told.
+    connectionOf(socket).outbox.noteIntroduced(ids);
     return { ok: true, users: await this.profiles.byIds(ids) };
   }
 

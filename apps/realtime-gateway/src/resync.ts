@@ -5,6 +5,7 @@ import { Feeds } from './feeds/feeds.js';
 import { LogHistory } from './history/log-history.js';
 import { MembershipChanges } from './memberships/membership-changes.js';
 import { Topics } from './topics/topics.js';
+import { ProfileChanges } from './users/profile-changes.js';
 
 const retryMs = 500;
 
@@ -18,6 +19,7 @@ export class Resync implements OnApplicationBootstrap {
     private readonly feeds: Feeds,
     private readonly connections: Connections,
     private readonly memberships: MembershipChanges,
+    private readonly profiles: ProfileChanges,
     private readonly history: LogHistory,
     @Inject(LOG) private readonly log: Log,
   ) {}
@@ -39,6 +41,7 @@ export class Resync implements OnApplicationBootstrap {
         await this.history.current();
         await this.feeds.resync();
         await this.memberships.resync();
+        await this.profiles.resync();
         return;
       } catch (err) {
         this.log.warn({ err }, 'cannot look at what was missed; trying again');

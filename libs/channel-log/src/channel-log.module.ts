@@ -15,6 +15,7 @@ import {
 import { CacheEpochs } from './cache-epochs.js';
 import { ChannelLog } from './channel-log.js';
 import { LogStore } from './log.store.js';
+import { ProfileNews } from './profile-news.js';
 import { Reconciler } from './reconcile/reconciler.js';
 
 /** PostgreSQL, Redis and the way from the one into the other: what every service of ours stands on. */
@@ -34,7 +35,14 @@ import { Reconciler } from './reconcile/reconciler.js';
         return database;
       },
     },
-    { provide: UsersStore, inject: [Database], useFactory: (database: Database) => new UsersStore(database) },
+    {
+      provide: UsersStore,
+      inject: [Database, RedisConnection, Keys, LOG],
+      useFactory: (database: Database, redis: RedisConnection, keys: Keys, log: Log) => {
+        const news = new ProfileNews(redis, keys, log);
+        return new UsersStore(database, (userIds) => news.tell(userIds));
+      },
+    },
     { provide: IdentityStore, useExisting: UsersStore },
     { provide: Keys, inject: [CONFIG], useFactory: (config: Config) => new Keys(config.shards) },
     {

@@ -297,7 +297,7 @@ export class Channel extends Emitter<ChannelEvents> {
     } else {
       this.counts.skip(headSeq);
       this.outbox.jumped(headSeq);
-      if (!this.exact) this.around.recounts.recount(this.id);
+      if (!this.exact) this.around.recounts.recountTold(this.id);
     }
     this.goesTo(headSeq);
     this.changed();

@@ -118,7 +118,10 @@ const serverEvents = {
     summary: 'What happened in your channels, in seq order, each seq once.',
     payload: z.array(envelope),
   },
-  profiles: { summary: 'Users whom the next events speak of.', payload: z.array(user) },
+  profiles: {
+    summary: 'Users whom the next events speak of, and those told of before who have changed.',
+    payload: z.array(user),
+  },
   notices: {
     summary: 'What concerns you alone: your read cursors, badges, typing, presence.',
     payload: z.array(notice),

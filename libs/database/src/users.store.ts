@@ -24,7 +24,11 @@ const REVOCATIONS_A_STATEMENT = 1_000;
 
 /** A user is created from the claims of the first valid token, and follows the claims of later ones. */
 export class UsersStore extends IdentityStore {
-  constructor(private readonly database: Database) {
+  /** @param onChanged is told whose profile is another now: after the commit, and not of who is new. */
+  constructor(
+    private readonly database: Database,
+    private readonly onChanged: (userIds: readonly string[]) => void = () => undefined,
+  ) {
     super();
   }
 
@@ -47,6 +51,7 @@ export class UsersStore extends IdentityStore {
        RETURNING ${columns}, tokens_valid_from AS "tokensValidFrom"`,
       [sub, name, picture],
     );
+    if (user) this.onChanged([user.id]);
     return rows[0]!;
   }
 
@@ -55,9 +60,10 @@ export class UsersStore extends IdentityStore {
     const keepsPicture = users
       .filter(({ picture }) => picture === undefined)
       .map(({ externalId }) => externalId);
-    // In one order, so that two of these at once wait for each other instead of deadlocking.
-    const { rows } = await this.database.transaction((client) =>
-      client.query<UserRow>(
+    const { changed, rows } = await this.database.transaction(async (client) => {
+      // In one order, so that two of these at once wait for each other instead of deadlocking. What is as it should be
+      // is not written; and a row that was inserted has no xmax.
+      const written = await client.query<{ id: string; isNew: boolean }>(
         `INSERT INTO users AS u (external_id, name, picture, kind)
          SELECT "externalId", name, picture, kind
            FROM jsonb_to_recordset($1) AS entry("externalId" text, name text, picture text, kind text)
@@ -65,10 +71,18 @@ export class UsersStore extends IdentityStore {
          ON CONFLICT (external_id) DO UPDATE
             SET name = excluded.name, kind = excluded.kind,
                 picture = CASE WHEN u.external_id = ANY($2::text[]) THEN u.picture ELSE excluded.picture END
-         RETURNING ${columns}`,
+          WHERE (u.name, u.kind) <> (excluded.name, excluded.kind)
+             OR u.picture IS DISTINCT FROM excluded.picture AND u.external_id <> ALL($2::text[])
+         RETURNING id, xmax = 0 AS "isNew"`,
         [JSON.stringify(users), keepsPicture],
-      ),
-    );
+      );
+      const stored = await client.query<UserRow>(
+        `SELECT ${columns} FROM users WHERE external_id = ANY($1::text[])`,
+        [users.map(({ externalId }) => externalId)],
+      );
+      return { changed: written.rows.filter(({ isNew }) => !isNew), rows: stored.rows };
+    });
+    if (changed.length > 0) this.onChanged(changed.map(({ id }) => id));
     return new Map(rows.map((user) => [user.externalId, user]));
   }
 

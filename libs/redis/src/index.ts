@@ -28,7 +28,13 @@ export {
   type MergedCursor,
 } from './scripts/merge-cursors.js';
 export { readCursors, type HeldCursor } from './scripts/read-cursors.js';
-export { readDirty, readDirtyOfChannel, readMembers, type DirtyCursor } from './scripts/read-dirty.js';
+export {
+  readDirty,
+  readDirtyOfChannel,
+  readMembers,
+  type DirtyBatch,
+  type DirtyCursor,
+} from './scripts/read-dirty.js';
 export { readRecent } from './scripts/read-recent.js';
 export { replaceCursors, type DriftedCursor } from './scripts/replace-cursors.js';
 export { setCounters, type CountedCursor } from './scripts/set-counters.js';

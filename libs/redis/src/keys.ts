@@ -60,7 +60,7 @@ export class Keys {
 
   /** hash: channelId -> packed term, cursor, last read, delivered if beyond; field 0 says that all of the user's are loaded. */
   cursors = (userId: string): string => `{${this.userShardName(userId)}}:cursors:${userId}`;
-  /** hash: channelId -> packed unread, mentions, counted-through seq (not under watermark). */
+  /** hash: channelId -> packed counted-through seq, unread, mentions, cursor (not under watermark); field 0: their cache epoch. */
   counters = (userId: string): string => `{${this.userShardName(userId)}}:counters:${userId}`;
   /** string: nonce of a load under way; gone when something changed meanwhile. */
   loading = (userId: string): string => `{${this.userShardName(userId)}}:loading:${userId}`;
@@ -93,6 +93,8 @@ export class Keys {
   replyTopic = (gatewayId: string): string => `reply:${gatewayId}`;
   /** topic: who has come online, with the channels that may know, and who has gone. */
   readonly presenceTopic = 'presence';
+  /** topic: whose names, pictures or kinds have changed. Ids alone: who wants to know reads them, and so the latest. */
+  readonly profilesTopic = 'profiles';
   /** topic: a shard began a new cache epoch, so reads may have been lost. */
   readonly epochsTopic = 'epochs';
 }

@@ -32,6 +32,7 @@ describe('loadConfig', () => {
       shards: 16,
       logRetentionDays: 30,
       userRequestsPerS: 0,
+      userSocketsMax: 50,
       webhookFailuresMax: 84,
       webhookPrivateAddresses: 'refuse',
       drainMs: 10_000,

@@ -137,6 +137,7 @@ const environment = z
     SHARDS: whole(16, 1, 1_024),
     LOG_RETENTION_DAYS: whole(30, 1, 3_650),
     USER_REQUESTS_PER_S: whole(0, 0, 100_000),
+    USER_SOCKETS_MAX: whole(50, 1, 100_000),
     WEBHOOK_FAILURES_MAX: whole(84, 1, 10_000),
     WEBHOOK_PRIVATE_ADDRESSES: choice(['refuse', 'allow']),
     DRAIN_MS: whole(10_000, 0, 600_000),
@@ -239,6 +240,8 @@ export interface Config {
   logRetentionDays: number;
   /** HTTP requests of one user to this instance; 0 is no limit. */
   userRequestsPerS: number;
+  /** Sockets of one user on one gateway. */
+  userSocketsMax: number;
   /** Failures in a row after which a webhook is disabled; 84 take three days. */
   webhookFailuresMax: number;
   /** Whether webhooks may lead to addresses that are not public. */
@@ -295,6 +298,7 @@ export function loadConfig(service: ServiceName, env: Environment = process.env)
     shards: vars.SHARDS,
     logRetentionDays: vars.LOG_RETENTION_DAYS,
     userRequestsPerS: vars.USER_REQUESTS_PER_S,
+    userSocketsMax: vars.USER_SOCKETS_MAX,
     webhookFailuresMax: vars.WEBHOOK_FAILURES_MAX,
     webhookPrivateAddresses: vars.WEBHOOK_PRIVATE_ADDRESSES,
     drainMs: vars.DRAIN_MS,

@@ -8,6 +8,11 @@ export class Lru<Key, Value> {
     return this.entries.size;
   }
 
+  /** From the one that was used longest ago. */
+  keys(): Key[] {
+    return [...this.entries.keys()];
+  }
+
   get(key: Key): Value | undefined {
     const value = this.entries.get(key);
     if (value === undefined) return undefined;

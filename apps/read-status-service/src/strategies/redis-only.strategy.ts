@@ -89,7 +89,7 @@ export class RedisOnlyStrategy extends CountingStrategy {
             }),
           );
           increments += counted.increments;
-          missed.push(...counted.absent, ...counted.uncounted);
+          missed.push(...counted.uncounted);
         }
       }),
     );

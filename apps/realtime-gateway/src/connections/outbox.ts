@@ -1,4 +1,4 @@
-import type { ClosingCode, Notice, ServerToClientEvents } from '@tidemark/contracts';
+import type { ClosingCode, Notice, ServerToClientEvents, User } from '@tidemark/contracts';
 import type { FeedEvent } from '../feeds/feed-event.js';
 import type { UserProfiles } from '../users/user-profiles.js';
 import { Batch } from './batch.js';
@@ -12,7 +12,7 @@ const waitingCharsMax = 64 * 1024 * 1024;
 const frameChars = 256 * 1024;
 /** Users a connection is remembered to know; beyond, the first are introduced again. */
 const introducedMax = 1_000;
-/** Profiles are a courtesy: events do not wait for them longer. */
+/** Profiles are a courtesy: events do not wait for them longer, and what is late follows. */
 const profilesMs = 1_000;
 
 export interface OutboxOptions {
@@ -74,6 +74,26 @@ export class Outbox {
     });
   }
 
+  /** The client is told who these are. */
+  noteIntroduced(userIds: readonly string[]): void {
+    for (const userId of userIds) this.introduced.add(userId);
+    for (const userId of this.introduced) {
+      if (this.introduced.size <= introducedMax) break;
+      this.introduced.delete(userId);
+    }
+  }
+
+  /** Users have changed: the client is told of those whom it was told of before. */
+  introduceAnew(users: readonly User[]): void {
+    const met = users.filter(({ id }) => this.introduced.has(id));
+    if (met.length > 0) this.then(() => this.sayProfiles(met));
+  }
+
+  /** Whoever is spoken of next is introduced. */
+  forgetIntroduced(): void {
+    this.introduced.clear();
+  }
+
   /** Resolves when all that is here now has been handed to the connection. */
   settled(): Promise<void> {
     return new Promise((resolve) => this.then(resolve));
@@ -132,30 +152,34 @@ export class Outbox {
     if (this.failed || batch.speaksOf.size === 0) return true;
     const strangers = [...batch.speaksOf].filter((userId) => !this.introduced.has(userId));
     if (strangers.length === 0) return true;
-    const { profiles } = this.options;
+    const { profiles, ticks } = this.options;
     const known = profiles.known(strangers);
+    // Before they are read: who changes from now on is told to this connection too.
+    this.noteIntroduced(strangers);
     if (known) {
-      this.sayProfiles(strangers, known);
+      this.sayProfiles(known);
       return true;
     }
     this.waitsForProfiles = true;
-    void profiles.fetch(strangers, profilesMs).then((users) => {
+    const said = profiles.fetch(strangers).then((users) => {
+      if (users) this.parts.unshift(() => this.sayProfiles(users));
+      else for (const userId of strangers) this.introduced.delete(userId);
+      // Thousands wait for the same profile: each in its turn.
+      ticks.schedule(this);
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, profilesMs)));
+    void Promise.race([said, late]).then(() => {
+      clearTimeout(timer);
       this.waitsForProfiles = false;
-      this.sayProfiles(strangers, users);
-      this.flush();
+      ticks.schedule(this);
     });
     return false;
   }
 
-  private sayProfiles(
-    userIds: readonly string[],
-    users: Parameters<ServerToClientEvents['profiles']>[0],
-  ): void {
-    for (const userId of userIds) this.introduced.add(userId);
-    for (const userId of this.introduced) {
-      if (this.introduced.size <= introducedMax) break;
-      this.introduced.delete(userId);
-    }
-    if (users.length > 0 && !this.failed) this.options.socket.emit('profiles', users);
+  private sayProfiles(users: readonly User[]): void {
+    const { wire, profiles } = this.options;
+    if (users.length === 0 || this.failed || !wire.open) return;
+    if (!wire.write(profiles.frameOf(users))) this.fail('too-slow');
   }
 }

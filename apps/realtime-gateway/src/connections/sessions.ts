@@ -12,6 +12,7 @@ import { Connection } from './connection.js';
 import { Connections } from './connections.js';
 import { ExpiryWheel } from './expiry-wheel.js';
 import { Ticks } from './ticks.js';
+import { UserSockets } from './user-sockets.js';
 import type { GatewaySocket } from './wire.js';
 
 /** While draining, for reads under way to be answered. */
@@ -40,6 +41,7 @@ export class Sessions {
     private readonly profiles: UserProfiles,
     private readonly presence: Presence,
     private readonly ticks: Ticks,
+    private readonly userSockets: UserSockets,
     private readonly wheel: ExpiryWheel,
     @Inject(LOG) private readonly log: Log,
     @Inject(Metrics) metrics: Metrics,
@@ -53,8 +55,9 @@ export class Sessions {
     drain.onDrain('sockets', () => this.drain());
   }
 
-  /** In the handshake, so that a connection is ours before its client can say a word. */
+  /** In the handshake, so that a connection is ours before its client can say a word. Errors: `rate-limited`. */
   admit(socket: GatewaySocket, admission: Admission): void {
+    this.userSockets.take(admission.identity.userId, socket.conn);
     (socket.data as Held).admission = admission;
   }
 

@@ -1,11 +1,12 @@
 import type { ClientToServerEvents, ServerToClientEvents } from '@tidemark/contracts';
+import type { Socket as TcpSocket } from 'node:net';
 import type { Server, Socket } from 'socket.io';
 import type { Frame } from './batch.js';
 
 export type GatewaySocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 export type GatewayServer = Server<ClientToServerEvents, ServerToClientEvents>;
 
-/** What engine.io has and its types keep private. Seen in engine.io 6.6. */
+/** What engine.io and ws have and their types keep private. Seen in engine.io 6.6 and ws 8.21. */
 interface EngineSocket {
   readyState: string;
   writeBuffer: unknown[];
@@ -13,8 +14,10 @@ interface EngineSocket {
   once(event: 'drain' | 'close', listener: () => void): void;
   off(event: 'drain' | 'close', listener: () => void): void;
   close(discard?: boolean): void;
-  transport: { socket?: { terminate?: () => void } };
+  transport: { name: string; socket?: { readyState: number; _socket?: TcpSocket; terminate?: () => void } };
 }
+
+const webSocketOpen = 1;
 
 /** Behind a client that does not read, this much waits and no more. */
 const waitingPacketsMax = 512;
@@ -37,34 +40,44 @@ export class Wire {
 
   /** False: too much is waiting already. */
   write({ packet, bytes, options }: Frame): boolean {
+    const { engine, tcp } = this;
     // Engine.IO hands its buffer on whole, so an empty one says that nothing of before waits here.
-    if (this.engine.writeBuffer.length === 0) this.waitingBytes = 0;
-    this.waitingBytes += bytes;
-    this.engine.write(packet, options);
+    const isFirst = engine.writeBuffer.length === 0;
+    if (isFirst) this.waitingBytes = 0;
+    if (isFirst && tcp) {
+      // Past the layers between, which cost as much again. What they were given before is written.
+      tcp.write(options.wsPreEncodedFrame[0]!);
+    } else {
+      this.waitingBytes += bytes;
+      engine.write(packet, options);
+    }
     return this.hasRoom;
   }
 
   /** The client has taken all that it was sent. */
   get idle(): boolean {
-    return this.engine.writeBuffer.length === 0;
+    return this.engine.writeBuffer.length === 0 && !this.tcp?.writableLength;
   }
 
   get hasRoom(): boolean {
     const { length } = this.engine.writeBuffer;
-    return length === 0 || (length <= waitingPacketsMax && this.waitingBytes <= waitingBytesMax);
+    const waitingBytes = (this.tcp?.writableLength ?? 0) + (length === 0 ? 0 : this.waitingBytes);
+    return length <= waitingPacketsMax && waitingBytes <= waitingBytesMax;
   }
 
   /** Resolves when nothing waits any more, or the connection is gone. */
   drained(): Promise<void> {
-    if (!this.open || this.engine.writeBuffer.length === 0) return Promise.resolve();
+    const { engine, tcp } = this;
+    const waits = tcp?.writableNeedDrain ? tcp : engine.writeBuffer.length > 0 ? engine : null;
+    if (!this.open || !waits) return Promise.resolve();
     return new Promise((resolve) => {
       const settle = () => {
-        this.engine.off('drain', settle);
-        this.engine.off('close', settle);
+        waits.off('drain', settle);
+        engine.off('close', settle);
         resolve();
       };
-      this.engine.once('drain', settle);
-      this.engine.once('close', settle);
+      waits.once('drain', settle);
+      engine.once('close', settle);
     });
   }
 
@@ -92,5 +105,11 @@ export class Wire {
       engine.transport.socket?.terminate?.();
       engine.close(true);
     }, farewellMs).unref();
+  }
+
+  /** A websocket's own connection, while frames can be written to it; polling has none. */
+  private get tcp(): TcpSocket | undefined {
+    const { name, socket } = this.engine.transport;
+    return name === 'websocket' && socket?.readyState === webSocketOpen ? socket._socket : undefined;
   }
 }

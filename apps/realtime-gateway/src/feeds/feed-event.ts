@@ -13,7 +13,7 @@ export interface FeedEvent {
   json: string;
   /** Who joined or left. */
   moved: ReadonlySet<string>;
-  /** Whom a client wants to know by name to show it; a message's author travels in the message. */
+  /** Whom a client wants to know to show it. */
   speaksOf: readonly string[];
   /** From when it was heard until it is handed to sockets, where it is traced. */
   delivery?: Span;
@@ -31,10 +31,9 @@ export function feedEventOf(envelope: Envelope, json = JSON.stringify(envelope))
 function spokenOf({ type, actorId, payload }: Envelope, moved: readonly string[]): readonly string[] {
   // Under id-only a client fetches the message, with its author.
   if (type.startsWith('message.') && !('author' in payload)) return [];
-  const named = 'author' in payload ? payload.mentions : moved.slice(0, introducedMembersMax);
-  const authorId = 'author' in payload ? payload.author.id : null;
-  if (actorId === null || actorId === authorId) return named;
-  return named.includes(actorId) ? named : [...named, actorId];
+  const named =
+    'author' in payload ? [payload.author.id, ...payload.mentions] : moved.slice(0, introducedMembersMax);
+  return [...new Set(actorId === null ? named : [...named, actorId])];
 }
 
 /**

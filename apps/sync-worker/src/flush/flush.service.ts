@@ -11,6 +11,7 @@ import {
   settleDirty,
   takeReadTraces,
   type CursorEntry,
+  type DirtyBatch,
   type DirtyCursor,
 } from '@tidemark/redis';
 import {
@@ -80,15 +81,10 @@ export class FlushService {
   /** One batch. How many members it read. */
   private async flushBatch(shardName: string): Promise<number | 'fenced'> {
     const stopTimer = this.metrics.seconds.startTimer();
-    const { epoch, dirty } = await readDirty(
-      this.redis.client,
-      this.keys,
-      shardName,
-      this.config.flushBatchSizeMax,
-    );
-    if (dirty.length === 0) return 0;
-    const span = isTracing() ? await this.spanOf(shardName, dirty) : undefined;
-    const flushed = await inSpan(span, () => this.flushDirty(shardName, epoch, dirty));
+    const dirty = await readDirty(this.redis.client, this.keys, shardName, this.config.flushBatchSizeMax);
+    if (dirty.size === 0) return 0;
+    const span = isTracing() ? await this.spanOf(shardName, dirty.cursors) : undefined;
+    const flushed = await inSpan(span, () => this.flushDirty(shardName, dirty));
     if (flushed !== 'fenced') stopTimer();
     return flushed;
   }
@@ -104,42 +100,43 @@ export class FlushService {
     return startTrace('flush batch', { kind: 'consumer', attributes, links });
   }
 
-  private async flushDirty(
-    shardName: string,
-    epoch: string,
-    dirty: readonly DirtyCursor[],
-  ): Promise<number | 'fenced'> {
-    const written = await this.store.write(shardName, epoch, dirty);
-    if (written === null) {
-      this.metrics.refused.inc({ reason: 'fenced' }, dirty.length);
-      this.appLog.warn({ shardName, epoch, members: dirty.length }, 'a flush came after its cache epoch');
+  private async flushDirty(shardName: string, dirty: DirtyBatch): Promise<number | 'fenced'> {
+    const { epoch, size } = dirty;
+    const refused = await this.store.write(shardName, epoch, dirty);
+    if (refused === null) {
+      this.metrics.refused.inc({ reason: 'fenced' }, size);
+      this.appLog.warn({ shardName, epoch, members: size }, 'a flush came after its cache epoch');
       return 'fenced';
     }
-    this.metrics.rows.inc(written.size);
-    if (written.size < dirty.length) {
+    this.metrics.rows.inc(size - refused.length);
+    if (refused.length > 0) {
       await this.heal(
         shardName,
-        dirty.filter((cursor) => !written.has(cursor)),
+        refused.map((place) => dirty.cursors[place]!),
       );
     }
     const uncounted = await this.askToCount(dirty);
-    const settled = dirty.filter((cursor) => !uncounted.has(cursor));
-    const { oldestMs } = await settleDirty(this.redis.client, this.keys, shardName, settled);
+    const { oldestMs } = await settleDirty(this.redis.client, this.keys, shardName, dirty, uncounted);
     // 0: another flush settled all of it.
     if (oldestMs > 0) this.metrics.lag.observe(oldestMs / 1000);
-    return dirty.length;
+    return size;
   }
 
   /**
    * Where counters are kept, a cursor that moved without being counted at stays dirty until it was: whoever moved it
-   * may have died before counting.
+   * may have died before counting. Which those are, by place.
    */
-  private async askToCount(dirty: readonly DirtyCursor[]): Promise<Set<DirtyCursor>> {
+  private async askToCount(dirty: DirtyBatch): Promise<number[]> {
     const keepsCounters = this.config.readStatusStrategy === 'write-behind';
-    const uncounted = dirty.filter(({ term, through }) => keepsCounters && term > 0 && through < 0);
+    // Hardly ever any: to look into one string is less than to look at each member.
+    if (!keepsCounters || !dirty.column('through').includes('-1')) return [];
+    const uncounted = dirty.cursors.flatMap(({ term, through }, i) => (term > 0 && through < 0 ? [i] : []));
     // Nothing is counted while there is no room, and each flush would ask again. They stay dirty, and ask later.
-    if (uncounted.length === 0 || !(await this.memory.hasRoom('members'))) return new Set(uncounted);
-    const byChannel = groupByShard(uncounted, ({ channelId }) => channelId);
+    if (uncounted.length === 0 || !(await this.memory.hasRoom('members'))) return uncounted;
+    const byChannel = groupByShard(
+      uncounted.map((i) => dirty.cursors[i]!),
+      ({ channelId }) => channelId,
+    );
     await Promise.all(
       [...byChannel].map(([channelId, members]) =>
         this.redis.client.xadd(
@@ -148,7 +145,7 @@ export class FlushService {
         ),
       ),
     );
-    return new Set(uncounted);
+    return uncounted;
   }
 
   /**

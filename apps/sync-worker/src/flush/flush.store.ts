@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { cacheEpochOf, type Fence } from '@tidemark/channel-log';
 import { Database, historyColumns } from '@tidemark/database';
-import type { DirtyCursor } from '@tidemark/redis';
+import type { DirtyBatch, DirtyCursor } from '@tidemark/redis';
 
 /** A membership as PostgreSQL holds it. */
 export interface HeldMembership {
@@ -19,19 +19,23 @@ export const memberKey = ({ channelId, userId }: { channelId: string; userId: st
 const COUNTED = '(d.through > CASE WHEN d.cursor > m.cursor_seq THEN -1 ELSE m.counted_seq END)';
 
 /**
- * Answers with the places, in what was given, of the rows that took it: one string, since a row of an answer costs
- * more than a row written.
+ * Answers with the places, in what was given, of the rows that refused it: few or none.
  *
  * (term, cursor) is the only version: a row takes what is later within its own term, and a flush never writes a
  * term. Where counters are kept, their version is the seq through which they count; a cursor that moves without
  * being counted voids what was counted at the old one. What is delivered only rises, and goes with a cursor that is
  * as new: where PostgreSQL has a newer one, Redis takes that first.
  *
- * One pass of the primary key, in its order, whatever the statistics say: that order is what keeps two flushes
+ * Row by row in the order of the primary key, whatever the statistics say: that order is what keeps two flushes
  * from locking each other out. No index holds a column that moves, so that updates stay HOT.
  */
 const WRITE = `
-  WITH written AS (
+  WITH dirty AS MATERIALIZED (
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[],
+                         $6::bigint[], $7::bigint[], $8::integer[], $9::integer[]) WITH ORDINALITY
+             AS d(channel_id, user_id, term, cursor, last_read_s, delivered, through, unread, mentions, place)
+     ORDER BY channel_id, user_id
+  ), written AS (
     UPDATE channel_members m
        SET cursor_seq = d.cursor,
            last_read_at = greatest(m.last_read_at, to_timestamp(nullif(d.last_read_s, 0))),
@@ -40,15 +44,13 @@ const WRITE = `
            mention_count = CASE WHEN ${COUNTED} THEN d.mentions ELSE m.mention_count END,
            counted_seq = CASE WHEN ${COUNTED} THEN d.through
                               WHEN d.cursor > m.cursor_seq THEN 0 ELSE m.counted_seq END
-      FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[],
-                  $6::bigint[], $7::bigint[], $8::integer[], $9::integer[]) WITH ORDINALITY
-           AS d(channel_id, user_id, term, cursor, last_read_s, delivered, through, unread, mentions, place)
+      FROM dirty d
      WHERE m.channel_id = d.channel_id AND m.user_id = d.user_id
        AND m.term = d.term AND m.left_seq IS NULL
        AND (d.cursor > m.cursor_seq
             OR d.cursor = m.cursor_seq AND (d.through > m.counted_seq OR d.delivered > m.delivered_seq))
     RETURNING d.place)
-  SELECT string_agg(place::text, ',') AS places FROM written`;
+  SELECT array(SELECT place::integer FROM dirty WHERE place NOT IN (SELECT place FROM written)) AS refused`;
 
 /** Reads the fence, and of which history it is, and holds it to the commit; the settings are this transaction's, for WRITE. */
 const HOLD_FENCE = `
@@ -56,21 +58,20 @@ const HOLD_FENCE = `
          set_config('enable_seqscan', 'off', true)
     FROM cache_fences, pg_control_system() WHERE shard = $1 FOR SHARE OF cache_fences`;
 
+const writtenColumns = [
+  ...(['channelId', 'userId', 'term', 'cursor', 'lastReadS'] as const),
+  ...(['delivered', 'through', 'unread', 'mentions'] as const),
+];
+
 @Injectable()
 export class FlushStore {
   constructor(@Inject(Database) private readonly database: Database) {}
 
   /**
-   * Writes cursors that were read under a cache epoch, all or none. Says which of them their rows took.
+   * Writes cursors that were read under a cache epoch, all or none. Says which rows did not take theirs, by place.
    * null: the epoch is over, so what was read may be older than what has been promised since; nothing is written.
    */
-  async write(
-    shardName: string,
-    epoch: string,
-    dirty: readonly DirtyCursor[],
-  ): Promise<Set<DirtyCursor> | null> {
-    // What is not held, and what has ended, is no cursor.
-    const sorted = dirty.filter(({ term }) => term > 0).sort(byPrimaryKey);
+  async write(shardName: string, epoch: string, dirty: Pick<DirtyBatch, 'column'>): Promise<number[] | null> {
     return this.database.transaction(async (client) => {
       const fence = await client.query<Fence>({
         name: 'flush-fence',
@@ -78,24 +79,12 @@ export class FlushStore {
         values: [shardName],
       });
       if (!fence.rows[0] || cacheEpochOf(fence.rows[0]) !== epoch) return null;
-      if (sorted.length === 0) return new Set<DirtyCursor>();
-      const { rows } = await client.query<{ places: string | null }>({
+      const { rows } = await client.query<{ refused: number[] }>({
         name: 'flush',
         text: WRITE,
-        values: [
-          arrayOf(sorted, ({ channelId }) => channelId),
-          arrayOf(sorted, ({ userId }) => userId),
-          arrayOf(sorted, ({ term }) => term),
-          arrayOf(sorted, ({ cursor }) => cursor),
-          arrayOf(sorted, ({ lastReadS }) => lastReadS),
-          arrayOf(sorted, ({ delivered }) => delivered),
-          arrayOf(sorted, ({ through }) => through),
-          arrayOf(sorted, ({ unread }) => unread),
-          arrayOf(sorted, ({ mentions }) => mentions),
-        ],
+        values: writtenColumns.map((name) => `{${dirty.column(name)}}`),
       });
-      const places = rows[0]?.places?.split(',') ?? [];
-      return new Set(places.map((place) => sorted[Number(place) - 1]!));
+      return rows[0]!.refused.map((place) => place - 1);
     });
   }
 

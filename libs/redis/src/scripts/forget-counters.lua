@@ -4,7 +4,7 @@
   Why a script: a reader may have refreshed one meanwhile, and it is only those behind that must go.
 
   KEYS[1]   epoch     string  {u<shard>}:epoch
-  KEYS[i+1] counters  hash    {u<shard>}:counters:<user>  of the i-th member; channel -> packed through, unread, mentions
+  KEYS[i+1] counters  hash    {u<shard>}:counters:<user>  of the i-th member; as increment-counters.lua keeps it
 
   ARGV[1]   channelId
   ARGV[2]   through   the seq through which PostgreSQL counts

@@ -8,7 +8,7 @@ const script = new Script('increment-counters.lua');
 /** Members a call: a few ms of Redis at most, however many events the run has. */
 export const incrementMembersMax = 250;
 
-/** Counts a run into the counters of members of one shard. */
+/** Counts a run into the counters of members of one shard. `uncounted`: who has none that the run could follow. */
 export async function incrementCounters(
   redis: RedisClient,
   keys: Keys,
@@ -21,17 +21,13 @@ export async function incrementCounters(
     /** Whether what changes is marked dirty. */
     flushed: boolean;
   },
-): Promise<{ increments: number; absent: string[]; uncounted: string[] }> {
-  const reply = await script.run<[number, string[], string[]] | 'no-epoch'>(
+): Promise<{ increments: number; uncounted: string[] }> {
+  const reply = await script.run<[number, string[]] | 'no-epoch'>(
     redis,
-    [
-      keys.epoch(shardName),
-      keys.dirty(shardName),
-      ...run.userIds.flatMap((userId) => [keys.cursors(userId), keys.counters(userId)]),
-    ],
+    [keys.epoch(shardName), keys.dirty(shardName), ...run.userIds.map((userId) => keys.counters(userId))],
     [run.channelId, run.afterSeq, run.factsJson, run.flushed ? 1 : 0, ...run.userIds],
   );
   if (reply === 'no-epoch') throw new NoEpochError(shardName);
-  const [increments, absent, uncounted] = reply;
-  return { increments, absent, uncounted };
+  const [increments, uncounted] = reply;
+  return { increments, uncounted };
 }

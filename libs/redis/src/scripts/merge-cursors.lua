@@ -11,7 +11,7 @@
                                                             last read in s, and delivered where that is beyond
                                                             the cursor; a negative term has left;
                                                             field 0: the epoch it was loaded under
-  KEYS[3i+1] counters  hash    {u<shard>}:counters:<user>   channel -> packed through, unread, mentions
+  KEYS[3i+1] counters  hash    {u<shard>}:counters:<user>   as increment-counters.lua keeps it
   KEYS[3i+2] loading   string  {u<shard>}:loading:<user>    nonce of a load under way
 
   ARGV, eight an entry: user, channel, verb, term, cursor, through, unread, mentions; and last of all 1 if what
@@ -75,14 +75,15 @@ local function merge(i)
     local through = tonumber(ARGV[8 * i - 2])
     local packed = redis.call('HGET', counters, channel)
     local counted = packed and cmsgpack.unpack(packed) or 0
+    local function count(...) redis.call('HSET', counters, '0', epoch, channel, cmsgpack.pack(...)) end
     if cursor >= math.max(counted, through or 0) then
-      redis.call('HSET', counters, channel, cmsgpack.pack(cursor, 0, 0))
+      count(cursor, 0, 0, cursor)
     elseif not through then
       redis.call('HDEL', counters, channel)
     elseif through < counted then
       return false
     else
-      redis.call('HSET', counters, channel, cmsgpack.pack(through, tonumber(ARGV[8 * i - 1]), tonumber(ARGV[8 * i])))
+      count(through, tonumber(ARGV[8 * i - 1]), tonumber(ARGV[8 * i]), cursor)
     end
     return true
   end

@@ -5,27 +5,50 @@
 
   KEYS[1]    epoch     string  {u<shard>}:epoch
   KEYS[2]    dirty     zset    {u<shard>}:dirty
-  KEYS[2i+1] cursors   hash    {u<shard>}:cursors:<user>   of the i-th dirty member
+  KEYS[2i+1] cursors   hash    {u<shard>}:cursors:<user>   of the i-th user
   KEYS[2i+2] counters  hash    {u<shard>}:counters:<user>
 
-  ARGV[i]    the i-th dirty member, as user:channel
+  ARGV[2i-1] the i-th user
+  ARGV[2i]   those of their channels that are asked for, joined by commas
 
-  Returns  { epoch, then for each { term, cursor, last read in s, delivered, through, unread, mentions, mark } }
-           (term 0: none is held under this epoch; delivered 0: not beyond the cursor; through -1: not counted;
-           mark: the score it is dirty with, '' if another flush settled it meanwhile); or 'no-epoch'
+  Returns  { epoch, stamps, columns.. }; or 'no-epoch'
+    columns  of all members in their order, each joined by commas: term (0: none is held under this epoch), cursor,
+             last read in s, delivered (0: not beyond the cursor), through (-1: not counted), unread, mentions,
+             mark (the score it is dirty with, '' if it is not, or no longer)
+    stamps   the marks, and the values as they are stored, for settle-dirty.lua to compare
 ]]
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return 'no-epoch' end
 
-local answers = { epoch }
-local marks = #ARGV > 0 and redis.call('ZMSCORE', KEYS[2], unpack(ARGV))
-for i = 1, #ARGV do
-  local channel = string.match(ARGV[i], ':(%d+)$')
-  local loadedUnder, held = unpack(redis.call('HMGET', KEYS[2 * i + 1], '0', channel))
-  local counted = redis.call('HGET', KEYS[2 * i + 2], channel)
-  local term, cursor, lastRead, delivered, through, unread, mentions = 0, 0, 0, nil, -1, 0, 0
-  if held and loadedUnder == epoch then term, cursor, lastRead, delivered = cmsgpack.unpack(held) end
-  if counted then through, unread, mentions = cmsgpack.unpack(counted) end
-  answers[i + 1] = { term, cursor, lastRead, delivered or 0, through, unread, mentions, marks[i] or '' }
+local members, held, counted = {}, {}, {}
+local terms, cursors, lastReads, delivereds, throughs, unreads, mentions = {}, {}, {}, {}, {}, {}, {}
+for i = 1, #ARGV / 2 do
+  local fields = { '0' }
+  for channel in string.gmatch(ARGV[2 * i], '%d+') do
+    fields[#fields + 1] = channel
+    members[#members + 1] = ARGV[2 * i - 1] .. ':' .. channel
+  end
+  -- A user's hashes are asked once for all of their channels: a call costs more than what it does.
+  local heldHere = redis.call('HMGET', KEYS[2 * i + 1], unpack(fields))
+  local countedHere = redis.call('HMGET', KEYS[2 * i + 2], unpack(fields))
+  local isLoaded = heldHere[1] == epoch
+  for j = 2, #fields do
+    local at = #held + 1
+    held[at], counted[at] = isLoaded and heldHere[j], countedHere[j]
+    -- Digits where there is a choice: a number is converted for every member.
+    local term, cursor, lastRead, delivered, through, unread, mentioned = '0', '0', '0', nil, '-1', '0', '0'
+    if held[at] then term, cursor, lastRead, delivered = cmsgpack.unpack(held[at]) end
+    if counted[at] then through, unread, mentioned = cmsgpack.unpack(counted[at]) end
+    terms[at], cursors[at], lastReads[at], delivereds[at] = term, cursor, lastRead, delivered or '0'
+    throughs[at], unreads[at], mentions[at] = through, unread, mentioned
+  end
 end
-return answers
+local marks, scores = #members > 0 and redis.call('ZMSCORE', KEYS[2], unpack(members)) or {}, {}
+for at, mark in ipairs(marks) do scores[at] = mark or '' end
+
+local function column(values) return table.concat(values, ',') end
+return {
+  epoch, cmsgpack.pack(marks, held, counted),
+  column(terms), column(cursors), column(lastReads), column(delivereds),
+  column(throughs), column(unreads), column(mentions), column(scores),
+}

@@ -26,8 +26,25 @@ export class Script {
     try {
       return (await redis.evalsha(this.sha, keys.length, ...keys, ...args)) as Reply;
     } catch (error) {
-      if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
+      if (!isUnknownScript(error)) throw error;
       return (await redis.eval(this.body, keys.length, ...keys, ...args)) as Reply;
     }
   }
+
+  /** As `run`, where not every string of the reply is text: each comes as bytes. */
+  async runForBytes<Reply>(
+    redis: RedisClient,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<Reply> {
+    const all = [keys.length, ...keys, ...args];
+    try {
+      return (await redis.callBuffer('evalsha', this.sha, ...all)) as Reply;
+    } catch (error) {
+      if (!isUnknownScript(error)) throw error;
+      return (await redis.callBuffer('eval', this.body, ...all)) as Reply;
+    }
+  }
 }
+
+const isUnknownScript = (error: unknown): boolean => (error as Error).message.startsWith('NOSCRIPT');

@@ -13,6 +13,7 @@ import { readCursors } from './read-cursors.js';
 import { readDirty, readMembers } from './read-dirty.js';
 import { readRecent } from './read-recent.js';
 import { replaceCursors } from './replace-cursors.js';
+import { setCounters } from './set-counters.js';
 import { settleDirty } from './settle-dirty.js';
 
 const folder = __dirname;
@@ -322,16 +323,13 @@ describe('the scripts', () => {
       await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
       const shard = keys.userShardName('6');
       await merge({ cursor: 3 });
-      const { epoch, dirty } = await readDirty(redis, keys, shard, 10);
-      expect({ epoch, dirty }).toMatchObject({
-        epoch: '1',
-        dirty: [{ userId: '6', channelId: '7', cursor: 3 }],
-      });
+      const dirty = await readDirty(redis, keys, shard, 10);
+      expect(dirty).toMatchObject({ epoch: '1', cursors: [{ userId: '6', channelId: '7', cursor: 3 }] });
       await merge({ cursor: 4 });
       expect(await settleDirty(redis, keys, shard, dirty)).toMatchObject({ settled: 0 });
       const again = await readDirty(redis, keys, shard, 10);
-      expect(await settleDirty(redis, keys, shard, again.dirty)).toMatchObject({ settled: 1 });
-      expect((await readDirty(redis, keys, shard, 10)).dirty).toEqual([]);
+      expect(await settleDirty(redis, keys, shard, again)).toMatchObject({ settled: 1 });
+      expect((await readDirty(redis, keys, shard, 10)).size).toBe(0);
     });
 
     it('unmarks of many those that have not changed, and neither adds nor moves what another flush settled', async () => {
@@ -342,12 +340,89 @@ describe('the scripts', () => {
       );
       for (const channelId of channelIds) await merge({ channelId, cursor: 3 });
       const shard = keys.userShardName('6');
-      const { dirty } = await readDirty(redis, keys, shard, 10);
-      const of = (wanted: string) => dirty.filter(({ channelId }) => channelId === wanted);
-      await settleDirty(redis, keys, shard, of('8'));
+      const dirty = await readDirty(redis, keys, shard, 10);
+      const allBut = (one: string) =>
+        dirty.cursors.flatMap(({ channelId }, i) => (channelId === one ? [] : [i]));
+      expect(await settleDirty(redis, keys, shard, dirty, allBut('8'))).toMatchObject({ settled: 1 });
       await merge({ channelId: '9', cursor: 4 });
       expect(await settleDirty(redis, keys, shard, dirty)).toMatchObject({ settled: 2 });
-      expect((await readDirty(redis, keys, shard, 10)).dirty).toMatchObject([{ channelId: '9', cursor: 4 }]);
+      expect((await readDirty(redis, keys, shard, 10)).cursors).toMatchObject([
+        { channelId: '9', cursor: 4 },
+      ]);
+    });
+
+    it('reads and unmarks members of several users, each with their own values, in however many calls', async () => {
+      const channelIds = Array.from({ length: 700 }, (_, i) => String(i + 1));
+      for (const userId of ['6', '10']) {
+        await load(
+          userId,
+          channelIds.map((channelId) => ({ channelId, term: 1, cursor: 0 })),
+        );
+        const entries = channelIds.map((channelId): CursorEntry => ({
+          ...{ userId, channelId, verb: 'read', cursor: Number(userId) * Number(channelId) },
+          counters: channelId === '9' ? { through: 1_000, unread: 2, mentions: 1 } : 'none',
+        }));
+        await mergeCursors(redis, keys, keys.userShardName('6'), entries);
+      }
+      const shard = keys.userShardName('6');
+      const dirty = await readDirty(redis, keys, shard, 10_000);
+      expect(dirty.size).toBe(1_400);
+      for (const { userId, channelId, cursor, through, unread, mentions, mark } of dirty.cursors) {
+        const counted = channelId === '9' ? [1_000, 2, 1] : [-1, 0, 0];
+        expect([cursor, through, unread, mentions]).toEqual([Number(userId) * Number(channelId), ...counted]);
+        expect(mark).toMatch(/^\d+$/);
+      }
+      await merge({ userId: '10', channelId: '650', cursor: 9_999 });
+      const last = dirty.cursors.findIndex(({ userId, channelId }) => userId === '10' && channelId === '700');
+      expect(await settleDirty(redis, keys, shard, dirty, [last])).toMatchObject({ settled: 1_398 });
+      const rest = (await readDirty(redis, keys, shard, 10)).cursors.map(({ userId, channelId, cursor }) => [
+        ...[userId, channelId, cursor],
+      ]);
+      expect(rest.sort()).toEqual([
+        ['10', '650', 9_999],
+        ['10', '700', 7_000],
+      ]);
+    });
+
+    it('unmarks nobody whose counters alone have changed, or who was loaded under another epoch', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
+      const shard = keys.userShardName('6');
+      await merge({ cursor: 3, counters: { through: 5, unread: 1, mentions: 0 } });
+      const dirty = await readDirty(redis, keys, shard, 10);
+      await incrementCounters(redis, keys, shard, {
+        ...{ channelId: '7', afterSeq: 5, userIds: ['6'], flushed: true },
+        factsJson: JSON.stringify([created(6, '5')]),
+      });
+      expect(await settleDirty(redis, keys, shard, dirty)).toMatchObject({ settled: 0 });
+      const again = await readDirty(redis, keys, shard, 10);
+      await redis.hset(keys.cursors('6'), '0', 'another');
+      expect(await settleDirty(redis, keys, shard, again)).toMatchObject({ settled: 0 });
+    });
+
+    it('counts at the cursor to which a counter was moved, and follows none of another epoch', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
+      const shard = keys.userShardName('6');
+      const count = (afterSeq: number, facts: EventFact[]) =>
+        incrementCounters(redis, keys, shard, {
+          ...{ channelId: '7', afterSeq, factsJson: JSON.stringify(facts), userIds: ['6'], flushed: true },
+        });
+      const deleted = (seq: number, of: number) => created(seq, '5', { t: 'message.deleted', m: of });
+      const counted = async () =>
+        (await readCursors(redis, keys, shard, [{ userId: '6', channelIds: ['7'] }]))[0]?.[0]?.counted;
+      await merge({ cursor: 2, counters: { through: 5, unread: 3, mentions: 0 } });
+      await merge({ cursor: 4, counters: { through: 5, unread: 1, mentions: 0 } });
+      await count(5, [deleted(6, 3), created(7, '5')]);
+      expect(await counted()).toEqual({ through: 7, unread: 2, mentions: 0 });
+      await merge({ verb: 'set', term: 2, cursor: 1, counters: 'uncounted' });
+      expect(await count(7, [deleted(8, 2)])).toEqual({ increments: 0, uncounted: ['6'] });
+      const entry = { userId: '6', channelId: '7', term: 2, cursor: 1, through: 8, unread: 2, mentions: 0 };
+      await setCounters(redis, keys, shard, [entry], { flushed: true });
+      await count(8, [deleted(9, 4), deleted(10, 1)]);
+      expect(await counted()).toEqual({ through: 10, unread: 1, mentions: 0 });
+
+      await redis.hset(keys.counters('6'), '0', 'another');
+      expect(await count(10, [created(11, '5')])).toEqual({ increments: 0, uncounted: ['6'] });
+      expect(await counted()).toMatchObject({ through: 10 });
     });
 
     it('counts a run into counters once, from the cursor on, and notices one that is missing', async () => {
@@ -365,9 +440,9 @@ describe('the scripts', () => {
           },
         });
       const run = [created(3, '5', { p: ['6'] }), created(4, '6'), created(5, '5')];
-      expect(await count(2, run)).toEqual({ increments: 2, absent: ['10'], uncounted: [] });
+      expect(await count(2, run)).toEqual({ increments: 2, uncounted: ['10'] });
       expect(await count(2, run)).toMatchObject({ increments: 0 });
-      expect(await count(6, [created(7, '5')])).toMatchObject({ uncounted: ['6'] });
+      expect(await count(6, [created(7, '5')])).toMatchObject({ uncounted: ['6', '10'] });
       const [held] = await readCursors(redis, keys, shard, [{ userId: '6', channelIds: ['7'] }]);
       expect(held?.[0]?.counted).toEqual({ through: 5, unread: 2, mentions: 1 });
     });

@@ -7,7 +7,7 @@
   KEYS[1]    epoch     string  {u<shard>}:epoch
   KEYS[2]    dirty     zset    {u<shard>}:dirty
   KEYS[2i+1] cursors   hash    {u<shard>}:cursors:<user>   of the i-th entry
-  KEYS[2i+2] counters  hash    {u<shard>}:counters:<user>
+  KEYS[2i+2] counters  hash    {u<shard>}:counters:<user>  as increment-counters.lua keeps it
 
   ARGV, seven an entry: user, channel, term, cursor, through, unread, mentions; and last of all 1 if what changes
         is to be marked dirty, 0 where no flush brings it to PostgreSQL
@@ -31,8 +31,8 @@ for i = 1, (#ARGV - 1) / 7 do
   else
     local counted = redis.call('HGET', KEYS[2 * i + 2], channel)
     if not counted or cmsgpack.unpack(counted) < through then
-      redis.call('HSET', KEYS[2 * i + 2], channel,
-        cmsgpack.pack(through, tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])))
+      redis.call('HSET', KEYS[2 * i + 2], '0', epoch, channel,
+        cmsgpack.pack(through, tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), cursor))
       if ARGV[#ARGV] == '1' then redis.call('ZADD', KEYS[2], 'NX', nowMs, user .. ':' .. channel) end
     end
     stored[i] = 1

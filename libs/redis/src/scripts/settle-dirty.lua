@@ -6,35 +6,48 @@
 
   KEYS[1]    epoch     string  {u<shard>}:epoch
   KEYS[2]    dirty     zset    {u<shard>}:dirty
-  KEYS[2i+1] cursors   hash    {u<shard>}:cursors:<user>   of the i-th flushed member
+  KEYS[2i+1] cursors   hash    {u<shard>}:cursors:<user>   of the i-th user
   KEYS[2i+2] counters  hash    {u<shard>}:counters:<user>
 
-  ARGV, seven an entry: user, channel, term, cursor, delivered, through as they were flushed, mark as it was read
+  ARGV[1]    stamps    of the same members, as read-dirty.lua gave them
+  ARGV[2]    places among them, from 1 on, of those that stay dirty whatever they are; joined by commas
+  ARGV[2i+1] the i-th user
+  ARGV[2i+2] their channels, joined by commas
 
   Returns  { how many were unmarked, the oldest mark among all of them in ms or 0, now in ms }
 ]]
 local epoch = redis.call('GET', KEYS[1])
 local time = redis.call('TIME')
 local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local members = {}
-for i = 1, #ARGV / 7 do members[i] = ARGV[7 * i - 6] .. ':' .. ARGV[7 * i - 5] end
--- The set is asked and changed once for all of them: a call costs more than what it does.
-local marks = #members > 0 and redis.call('ZMSCORE', KEYS[2], unpack(members))
+local marksRead, heldRead, countedRead = cmsgpack.unpack(ARGV[1])
+
+local members, isAsRead = {}, {}
+for i = 1, #ARGV / 2 - 1 do
+  local fields = { '0' }
+  for channel in string.gmatch(ARGV[2 * i + 2], '%d+') do
+    fields[#fields + 1] = channel
+    members[#members + 1] = ARGV[2 * i + 1] .. ':' .. channel
+  end
+  local held = redis.call('HMGET', KEYS[2 * i + 1], unpack(fields))
+  local counted = redis.call('HMGET', KEYS[2 * i + 2], unpack(fields))
+  local isLoaded = held[1] == epoch
+  for j = 2, #fields do
+    local at = #isAsRead + 1
+    isAsRead[at] = (isLoaded and held[j]) == heldRead[at] and counted[j] == countedRead[at]
+  end
+end
+
+-- The set is asked and changed once for all of them.
+local marks = redis.call('ZMSCORE', KEYS[2], unpack(members))
+for place in string.gmatch(ARGV[2], '%d+') do marks[tonumber(place)] = false end
 local unmarked, marked, oldest = {}, {}, 0
-for i, member in ipairs(members) do
-  local at = 7 * (i - 1)
-  local channel, mark = ARGV[at + 2], ARGV[at + 7]
+for at, member in ipairs(members) do
+  local mark = marksRead[at]
   -- Another mark: touched, or settled and dirty anew. Whoever reads it next sees what this flush could not.
-  if marks[i] == mark then
-    local loadedUnder, held = unpack(redis.call('HMGET', KEYS[2 * i + 1], '0', channel))
-    local counted = redis.call('HGET', KEYS[2 * i + 2], channel)
-    local term, cursor, lastRead, delivered, through = 0, 0, 0, nil, -1
-    if held and loadedUnder == epoch then term, cursor, lastRead, delivered = cmsgpack.unpack(held) end
-    if counted then through = cmsgpack.unpack(counted) end
+  if mark and marks[at] == mark then
     local since = tonumber(mark)
     if oldest == 0 or since < oldest then oldest = since end
-    if term == tonumber(ARGV[at + 3]) and cursor == tonumber(ARGV[at + 4])
-      and (delivered or 0) == tonumber(ARGV[at + 5]) and through == tonumber(ARGV[at + 6]) then
+    if isAsRead[at] then
       unmarked[#unmarked + 1] = member
     else
       marked[#marked + 1] = nowMs
