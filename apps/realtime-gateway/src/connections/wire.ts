@@ -98,12 +98,13 @@ export class Wire {
    */
   end({ reconnect }: { reconnect: boolean }): void {
     const { engine } = this;
+    const { socket } = engine.transport;
     if (reconnect) engine.close();
     else this.socket.disconnect(true);
     setTimeout(() => {
-      if (engine.readyState === 'closed') return;
-      engine.transport.socket?.terminate?.();
-      engine.close(true);
+      // Engine.IO takes itself for closed as soon as it has asked for it, with all that was written still waiting.
+      socket?.terminate?.();
+      if (engine.readyState !== 'closed') engine.close(true);
     }, farewellMs).unref();
   }
 
