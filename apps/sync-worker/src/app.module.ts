@@ -1,6 +1,7 @@
 import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
-import { ChannelLogModule } from '@tidemark/channel-log';
+import { ChannelLogModule, MessagePruningStore } from '@tidemark/channel-log';
+import { Database } from '@tidemark/database';
 import { CONFIG, type Config } from '@tidemark/runtime';
 import { FlushMetrics } from './flush/flush.metrics.js';
 import { FlushProcessor } from './flush/flush.processor.js';
@@ -8,6 +9,7 @@ import { FlushService } from './flush/flush.service.js';
 import { FlushStore } from './flush/flush.store.js';
 import { LogPruning } from './pruning/log-pruning.service.js';
 import { LogPruningStore } from './pruning/log-pruning.store.js';
+import { MessagePruning } from './pruning/message-pruning.service.js';
 import { PruningProcessor } from './pruning/pruning.processor.js';
 import { QueueConnections } from './queues/queue-connections.js';
 import { QueuesModule } from './queues/queues.module.js';
@@ -50,6 +52,12 @@ import { WorkerDrain } from './worker-drain.js';
     RelayService,
     LogPruningStore,
     LogPruning,
+    {
+      provide: MessagePruningStore,
+      inject: [Database],
+      useFactory: (database: Database) => new MessagePruningStore(database),
+    },
+    MessagePruning,
     PruningProcessor,
     DriftSampling,
     DriftSamplingProcessor,

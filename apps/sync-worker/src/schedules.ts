@@ -3,7 +3,7 @@ import { Keys } from '@tidemark/redis';
 import { CONFIG, Drain, isTemporary, LOG, type Config, type Log } from '@tidemark/runtime';
 import type { Queue } from 'bullmq';
 import { QueueConnections } from './queues/queue-connections.js';
-import { KEEP_JOBS, Queues, RESTORE_INTERVAL_MS, type FlushJob } from './queues/queues.js';
+import { KEEP_JOBS, MESSAGE_PRUNING, Queues, RESTORE_INTERVAL_MS, type FlushJob } from './queues/queues.js';
 
 const WATCHDOG_MS_MIN = 2_000;
 const PRUNING_INTERVAL_MS = 3_600_000;
@@ -12,7 +12,7 @@ const SAMPLING_INTERVAL_MS = 60_000;
 const EVICTION_INTERVAL_MS = 60_000;
 
 /**
- * What runs again and again: one flush per user shard, the pruning of the log, the audit of a sample, the eviction of
+ * What runs again and again: one flush per user shard, the pruning of messages and of the log, the audit of a sample, the eviction of
  * what is idle, and the look for what Redis has lost. BullMQ keeps schedulers in Redis, so one that was emptied has
  * forgotten them. They are written at each connect, and by a watchdog, since FLUSHALL breaks no connection. Writing one
  * that is there changes nothing.
@@ -62,6 +62,7 @@ export class Schedules implements OnApplicationBootstrap {
         { name: 'flush', data: { shardName } },
       );
     }
+    await schedule(this.queues.pruning, MESSAGE_PRUNING, { every: PRUNING_INTERVAL_MS });
     await schedule(this.queues.pruning, 'prune-log', { every: PRUNING_INTERVAL_MS });
     await schedule(this.queues.sampling, 'sample', { every: SAMPLING_INTERVAL_MS });
     await schedule(this.queues.residency, 'evict', { every: EVICTION_INTERVAL_MS });

@@ -15,6 +15,7 @@ export {
   rowToMessage,
 } from './log.store.js';
 export { MemberLoads, usersPerLoadMax } from './member-loads.js';
+export { MessagePruningStore } from './message-pruning.store.js';
 export { ChannelLogModule } from './channel-log.module.js';
 export { showDrift, type Drift } from './reconcile/drift.js';
 export { Reconciler, type Reconciliation } from './reconcile/reconciler.js';

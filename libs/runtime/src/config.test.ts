@@ -31,6 +31,7 @@ describe('loadConfig', () => {
       flushBatchSizeMax: 5000,
       shards: 16,
       logRetentionDays: 30,
+      messageRetentionDays: 0,
       userRequestsPerS: 0,
       userSocketsMax: 50,
       webhookFailuresMax: 84,

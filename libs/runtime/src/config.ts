@@ -136,6 +136,7 @@ const environment = z
     IDLE_EVICTION_S: whole(3_600, 1, 31_536_000),
     SHARDS: whole(16, 1, 1_024),
     LOG_RETENTION_DAYS: whole(30, 1, 3_650),
+    MESSAGE_RETENTION_DAYS: whole(0, 0, 36_500),
     USER_REQUESTS_PER_S: whole(0, 0, 100_000),
     USER_SOCKETS_MAX: whole(50, 1, 100_000),
     WEBHOOK_FAILURES_MAX: whole(84, 1, 10_000),
@@ -238,6 +239,8 @@ export interface Config {
   idleEvictionS: number;
   shards: number;
   logRetentionDays: number;
+  /** 0: messages are kept. */
+  messageRetentionDays: number;
   /** HTTP requests of one user to this instance; 0 is no limit. */
   userRequestsPerS: number;
   /** Sockets of one user on one gateway. */
@@ -297,6 +300,7 @@ export function loadConfig(service: ServiceName, env: Environment = process.env)
     idleEvictionS: vars.IDLE_EVICTION_S,
     shards: vars.SHARDS,
     logRetentionDays: vars.LOG_RETENTION_DAYS,
+    messageRetentionDays: vars.MESSAGE_RETENTION_DAYS,
     userRequestsPerS: vars.USER_REQUESTS_PER_S,
     userSocketsMax: vars.USER_SOCKETS_MAX,
     webhookFailuresMax: vars.WEBHOOK_FAILURES_MAX,

@@ -7,6 +7,7 @@ export const QUEUE_PREFIX = '{tidemark}';
 export const FLUSH_QUEUE = 'flush';
 /** Rare, long, and not to stand in the way of a flush. */
 export const PRUNING_QUEUE = 'pruning';
+export const MESSAGE_PRUNING = 'prune-messages';
 /** Audits of a few members. */
 export const SAMPLING_QUEUE = 'sampling';
 

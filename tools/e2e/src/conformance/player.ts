@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { decodeToken, encodeToken } from '@tidemark/channel-log';
+import { decodeToken, encodeToken, MessagePruningStore } from '@tidemark/channel-log';
 import type { Channel, Count, Message, Unread } from '@tidemark/contracts';
 import type { Database } from '@tidemark/database';
 import type { Keys, RedisClient } from '@tidemark/redis';
@@ -15,7 +15,7 @@ import {
   type StoredMember,
   type Version,
 } from '@tidemark/testing';
-import { appendNotice, pruneMessages } from './by-hand.js';
+import { appendNotice } from './by-hand.js';
 import { FollowedThreads } from './followed-threads.js';
 import { outsider, people, type Deed, type History } from './history.js';
 import { Replicas, type Answer } from './replicas.js';
@@ -56,6 +56,7 @@ export class Player {
   private readonly said: Said[] = [];
   private readonly persons: Person[] = [];
   private readonly replicas: Replicas;
+  private readonly pruning: MessagePruningStore;
   private readonly admin: string;
   private channelId = '';
   /** The highest seq that Redis has been seen to have: reads are clamped to it. */
@@ -69,6 +70,7 @@ export class Player {
     private readonly engines: Engines,
   ) {
     this.replicas = new Replicas(stack);
+    this.pruning = new MessagePruningStore(engines.database);
     this.admin = stack.token('conformance', { role: 'admin' });
   }
 
@@ -160,7 +162,7 @@ export class Player {
       case 'notice':
         return this.lookAt(person, await appendNotice(this.engines.database, this.channelId, person.id));
       case 'prune': {
-        const seq = await pruneMessages(this.engines.database, this.channelId, at(deed.to));
+        const seq = await this.pruning.prune(this.channelId, at(deed.to));
         if (seq !== null) await this.lookAt(person, seq);
         return;
       }
