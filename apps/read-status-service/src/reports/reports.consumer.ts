@@ -20,16 +20,21 @@ import { reportRequest, type ReportRequest, type SaidRequest } from './report-re
 
 const group = 'read-status';
 const requestsMax = 256;
+/** Reports that are taken as one batch, if they come as before: the first answer waits for the last report. */
+const reportsMax = 2_000;
 const blockMs = 1_000;
 /** A request that a dead replica took is taken over after this; the gateway gives up later. */
 const abandonedMs = 2_000;
+/** Who asked has been told `unavailable` by then, and says it again: to take both would be work that nobody waits for. */
+const forgottenMs = 5_000;
 const retryMs = 100;
 
 type Entry = [id: string, fields: string[]];
 
 /**
  * Takes read and delivery reports from the gateways, as many at a time as have come meanwhile, and answers each gateway.
- * An entry is removed once it is answered; what a replica took and did not answer, another takes over.
+ * An entry is removed once it is answered; what a replica took and did not answer, another takes over. What has waited
+ * too long is let go, so that a service that was held up does not fall ever further behind.
  */
 @Injectable()
 export class ReportsConsumer implements OnApplicationBootstrap {
@@ -37,6 +42,9 @@ export class ReportsConsumer implements OnApplicationBootstrap {
   private readonly blocking: RedisClient;
   private running: Promise<void> = Promise.resolve();
   private stopped = false;
+  private requestsAtOnce = 16;
+  /** Redis' clock, which names the entries, less ours. */
+  private redisAheadMs = 0;
   private readonly reports;
 
   constructor(
@@ -72,6 +80,7 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     while (!this.stopped) {
       try {
         if (performance.now() >= takeOverAt) {
+          await this.lookAtClock();
           takeOverAt = performance.now() + abandonedMs;
           await this.answerAll(await this.abandoned());
         }
@@ -100,7 +109,7 @@ export class ReportsConsumer implements OnApplicationBootstrap {
         group,
         this.name,
         'COUNT',
-        requestsMax,
+        this.requestsAtOnce,
         'BLOCK',
         blockMs,
         'STREAMS',
@@ -113,15 +122,22 @@ export class ReportsConsumer implements OnApplicationBootstrap {
 
   private async abandoned(): Promise<Entry[]> {
     const reply = await this.redis.client.xautoclaim(
-      ...([this.keys.reports, group, this.name, abandonedMs, '0', 'COUNT', requestsMax] as const),
+      ...([this.keys.reports, group, this.name, abandonedMs, '0', 'COUNT', this.requestsAtOnce] as const),
     );
     return ((reply[1] ?? []) as (Entry | null)[]).filter((entry): entry is Entry => entry !== null);
   }
 
   private async answerAll(entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return;
-    const requests = entries.flatMap(([, fields]) => parse(fields) ?? []);
-    const said = requests.filter((request) => request.kind !== 'notice');
+    const requests = entries.flatMap(([id, fields]) => {
+      const request = parse(fields);
+      return request ? { ...request, late: this.isForgotten(id) } : [];
+    });
+    const everyoneSaid = requests.filter((request) => request.kind !== 'notice');
+    this.expectAsManyOf(everyoneSaid);
+    const said = everyoneSaid.filter(({ late }) => !late);
+    for (const { kind, reports, late } of everyoneSaid)
+      if (late) this.reports.inc({ outcome: 'late', kind }, reports.length);
     const reads = said.filter(({ kind }) => kind === 'read');
     const ofThreads = reads.filter(({ reports }) => reports.some(({ threadSeq }) => threadSeq !== undefined));
     const advance = (reports: readonly Report[]) => this.readStatus.advance(reports);
@@ -145,6 +161,25 @@ export class ReportsConsumer implements OnApplicationBootstrap {
       this.redis.client.xack(this.keys.reports, group, ...ids),
       this.redis.client.xdel(this.keys.reports, ...ids),
     ]);
+  }
+
+  /** By the reports of these requests, how many of the next are enough for a batch. */
+  private expectAsManyOf(said: readonly SaidRequest[]): void {
+    const reports = said.reduce((sum, request) => sum + request.reports.length, 0);
+    if (reports === 0) return;
+    const enough = Math.ceil((reportsMax * said.length) / reports);
+    this.requestsAtOnce = Math.min(enough, requestsMax);
+  }
+
+  private async lookAtClock(): Promise<void> {
+    // By a script, which a Cluster runs where the stream is: no two nodes need agree on the time.
+    const asked = await this.redis.client.eval("return redis.call('TIME')", 1, this.keys.reports);
+    const [seconds, micros] = asked as [string, string];
+    this.redisAheadMs = Number(seconds) * 1_000 + Number(micros) / 1_000 - performance.now();
+  }
+
+  private isForgotten(id: string): boolean {
+    return performance.now() + this.redisAheadMs - parseInt(id, 10) > forgottenMs;
   }
 
   /** Takes the reports of one kind, as one batch. What they are answered with: a count for each, or nothing. */
