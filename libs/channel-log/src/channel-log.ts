@@ -23,8 +23,6 @@ import { LogStore } from './log.store.js';
 const windowEvents = 1_000;
 /** Rows a script call: a millisecond or two of Redis. */
 const applyRowsMax = 100;
-/** Members a script call, likewise. */
-const mergeEntriesMax = 500;
 /** A hole closes by itself when the replica that committed the missing rows applies them: give it this long. */
 const holeWaitsMs = [2, 4, 8];
 const loadAttemptsMax = 20;
@@ -284,13 +282,10 @@ export class ChannelLog {
     const byShard = groupByShard(settled, ({ userId }) => keys.userShardName(userId));
     await Promise.all(
       [...byShard].map(async ([shardName, ofShard]) => {
-        for (let from = 0; from < ofShard.length; from += mergeEntriesMax) {
-          const chunk = ofShard.slice(from, from + mergeEntriesMax);
-          const merged = await this.withEpoch((client) =>
-            mergeCursors(client, keys, shardName, chunk, { flushed }),
-          );
-          await this.announceMoved(chunk.filter((_, i) => merged[i]?.outcome === 'moved'));
-        }
+        const merged = await this.withEpoch((client) =>
+          mergeCursors(client, keys, shardName, ofShard, { flushed }),
+        );
+        await this.announceMoved(ofShard.filter((_, i) => merged[i]?.outcome === 'moved'));
       }),
     );
     // Gateways that have such a user online take up the channel; they read the membership themselves.

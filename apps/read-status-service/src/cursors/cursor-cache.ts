@@ -12,14 +12,11 @@ import {
   type MergedCursor,
 } from '@tidemark/redis';
 import { CONFIG, keptUnder, ProblemError, type Config } from '@tidemark/runtime';
-import { chunks } from '../counts/unread-counter.js';
 
 /** A load that was overtaken this often gives up: the caller is told to come back. */
 const loadAttemptsMax = 8;
 /** Under `sync-db` a copy is kept no longer: who dies between a commit and its invalidation leaves an old one. */
 const copyS = 30;
-/** Entries a script call: a millisecond or two of Redis. */
-const takenOverMax = 500;
 
 export interface UserCursors {
   userId: string;
@@ -116,16 +113,14 @@ export class CursorCache {
   ): Promise<void> {
     const byShard = groupByShard(members, ({ userId }) => this.keys.userShardName(userId));
     await Promise.all(
-      [...byShard].flatMap(([shardName, ofShard]) =>
-        chunks(ofShard, takenOverMax).map((some) => {
-          const entries = some.map(({ userId, channelId, term, cursor }): CursorEntry => ({
-            ...{ userId, channelId, verb: 'set', term, cursor, counters: 'uncounted' },
-          }));
-          return this.log.withEpoch((client) =>
-            mergeCursors(client, this.keys, shardName, entries, { flushed: false }),
-          );
-        }),
-      ),
+      [...byShard].map(([shardName, ofShard]) => {
+        const entries = ofShard.map(({ userId, channelId, term, cursor }): CursorEntry => ({
+          ...{ userId, channelId, verb: 'set', term, cursor, counters: 'uncounted' },
+        }));
+        return this.log.withEpoch((client) =>
+          mergeCursors(client, this.keys, shardName, entries, { flushed: false }),
+        );
+      }),
     );
   }
 

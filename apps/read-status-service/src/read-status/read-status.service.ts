@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog, type Consistency } from '@tidemark/channel-log';
-import type { Count, Unread } from '@tidemark/contracts';
+import type { Count, Notice, Unread } from '@tidemark/contracts';
 import { Keys, RedisConnection, RedisMemory, type MergedCursor } from '@tidemark/redis';
 import { activeSpan, LOG, ProblemError, traceParentOf, type Log, type TraceParent } from '@tidemark/runtime';
 import { chunks, type ExactCount } from '../counts/unread-counter.js';
@@ -219,14 +219,22 @@ export class ReadStatusService {
     return answers;
   }
 
+  /** What a device said together, the others are told together. */
   private async publish(
     notices: readonly { userId: string; count: Count; except?: string }[],
   ): Promise<void> {
+    const told = new Map<string, { userId: string; except?: string; notices: Notice[] }>();
+    for (const { userId, count, except } of notices) {
+      const key = `${userId} ${except ?? ''}`;
+      const together = told.get(key) ?? { userId, except, notices: [] };
+      together.notices.push({ type: 'read-cursor.advanced', ...count });
+      told.set(key, together);
+    }
     await Promise.all(
-      notices.map(({ userId, count, except }) =>
+      [...told.values()].map(({ userId, ...together }) =>
         this.redis.client.publish(
           this.keys.userTopic(userId),
-          JSON.stringify({ type: 'read-cursor.advanced', ...count, except }),
+          JSON.stringify({ type: 'notices', ...together }),
         ),
       ),
     );

@@ -228,10 +228,12 @@ describe.each(['watermark', 'write-behind'])('followed threads under %s', (strat
   });
 
   it('are said in batches too, beside channels, and told to the other devices of who moved', async () => {
-    const heard: (Count & { except?: string })[] = [];
+    const heard: { notices: Count[]; except?: string }[] = [];
     const subscriber = redis.client.duplicate();
     await subscriber.subscribe(keys.userTopic(ada!.id));
-    subscriber.on('message', (_topic, message: string) => heard.push(JSON.parse(message) as Count));
+    subscriber.on('message', (_topic, message: string) =>
+      heard.push(JSON.parse(message) as (typeof heard)[0]),
+    );
     const [first, second] = [await reply(grace!), await reply(grace!)];
     const { counts } = await ask([
       { channelId, seq: first },
@@ -248,10 +250,11 @@ describe.each(['watermark', 'write-behind'])('followed threads under %s', (strat
     await markUnread(ada!, { threadSeq: root, fromSeq: second });
     while (heard.length < 3) await new Promise(setImmediate);
     subscriber.disconnect();
-    const ofThread = heard.filter(({ threadSeq }) => threadSeq !== undefined);
+    const type = 'read-cursor.advanced';
+    const ofThread = heard.filter(({ notices }) => notices[0]!.threadSeq !== undefined);
     expect(ofThread).toMatchObject([
-      { type: 'read-cursor.advanced', ...thread, except: 'a socket' },
-      { type: 'read-cursor.advanced', term: 2, cursor: second - 1, unread: 1 },
+      { notices: [{ type, ...thread }], except: 'a socket' },
+      { notices: [{ type, term: 2, cursor: second - 1, unread: 1 }] },
     ]);
     expect(heard).toHaveLength(3);
   });

@@ -7,7 +7,9 @@ import type { Connection } from './connection.js';
 
 type Membership = { type: 'membership'; channelId: string };
 type TokensRevoked = { type: 'tokens-revoked'; validFrom: number };
-type Said = Membership | TokensRevoked | (Notice & { except?: string });
+/** `except`: the connection that knows it already. */
+type Notices = { type: 'notices'; notices: Notice[]; except?: string };
+type Said = Membership | TokensRevoked | Notices;
 
 /** The connections of this gateway, by user, and what is said to users alone. */
 @Injectable()
@@ -82,9 +84,9 @@ export class Connections {
     if (said.type === 'tokens-revoked') {
       return this.revocations.note({ userId, validFrom: said.validFrom });
     }
-    const { except, ...notice } = said;
     for (const connection of this.byUser.get(userId) ?? []) {
-      if (connection.id !== except) connection.outbox.notify(notice);
+      if (connection.id === said.except) continue;
+      for (const notice of said.notices) connection.outbox.notify(notice);
     }
   }
 }

@@ -111,16 +111,20 @@ describe('read reports', () => {
     const notice = { type: 'read-cursor.advanced', ...countOf(channelId, 3) };
     await world.redis.client.publish(
       world.writer.keys.userTopic(ada.id),
-      JSON.stringify({ ...notice, except: phone.socket.id }),
+      JSON.stringify({
+        type: 'notices',
+        notices: [notice, { ...notice, unread: 5 }],
+        except: phone.socket.id,
+      }),
     );
     await world.redis.client.publish(
       world.writer.keys.userTopic(ada.id),
-      JSON.stringify({ ...notice, unread: 7 }),
+      JSON.stringify({ type: 'notices', notices: [{ ...notice, unread: 7 }] }),
     );
     // Only these: who else came online is a notice as well.
     const reads = ({ notices }: Client) => notices.filter(({ type }) => type === 'read-cursor.advanced');
-    await eventually(() => (reads(phone).length > 0 && reads(laptop).length > 1 ? true : undefined));
-    expect(reads(laptop)).toEqual([notice, { ...notice, unread: 7 }]);
+    await eventually(() => (reads(phone).length > 0 && reads(laptop).length > 2 ? true : undefined));
+    expect(reads(laptop)).toEqual([notice, { ...notice, unread: 5 }, { ...notice, unread: 7 }]);
     expect(reads(phone)).toEqual([{ ...notice, unread: 7 }]);
     expect(reads(other)).toEqual([]);
   });

@@ -24,30 +24,48 @@ local function above(marks, class, cursor)
   return redis.call('ZLEXCOUNT', marks, '(' .. class .. ':' .. cursor, '(' .. class .. ';')
 end
 
+-- Of a channel, and of a cursor in it, once for all who ask: many read the same at the same time.
+local states, shared = {}, {}
+local function stateOf(channel)
+  if not states[channel] then
+    local of = redis.call('HMGET', channel, 'epoch', 'log', 'applied', 'floor', 'pruned', 'known')
+    states[channel] = {
+      loaded = of[1] == epoch and of[2] == ARGV[1] and of[3],
+      applied = tonumber(of[3] or 0), floor = tonumber(of[4] or 0), pruned = tonumber(of[5] or 0),
+      known = tonumber(of[6] or 0),
+    }
+  end
+  return states[channel]
+end
+local function sharedAbove(marks, from)
+  local name = marks .. from
+  if not shared[name] then
+    shared[name] = { uncounted = above(marks, 'n', from) + above(marks, 'd', from), everyone = above(marks, 'e', from) }
+  end
+  return shared[name]
+end
+
 local answers = {}
 for i = 1, (#KEYS - 1) / 2 do
   local channel, marks = KEYS[2 * i], KEYS[2 * i + 1]
   local user, cursor = ARGV[2 * i], tonumber(ARGV[2 * i + 1])
-  local state = redis.call('HMGET', channel, 'epoch', 'log', 'applied', 'floor', 'pruned', 'known')
-  local applied = tonumber(state[3])
-  local known = tonumber(state[6]) or 0
-  if state[1] ~= epoch or state[2] ~= ARGV[1] or not applied then
+  local state = stateOf(channel)
+  local applied = state.applied
+  cursor = math.min(math.max(cursor, state.pruned), applied)
+  if not state.loaded then
     answers[i] = { 1, 0, 0, 0 }
-  elseif known > applied then
-    answers[i] = { 3, applied, known, 0 }
+  elseif state.known > applied then
+    answers[i] = { 3, applied, state.known, 0 }
+  elseif cursor < state.floor then
+    answers[i] = { 2, applied, 0, 0 }
+  elseif cursor == applied then
+    answers[i] = { 0, applied, 0, 0 }
   else
-    cursor = math.min(math.max(cursor, tonumber(state[5])), applied)
-    if cursor < tonumber(state[4]) then
-      answers[i] = { 2, applied, 0, 0 }
-    else
-      local from = string.format('%012d', cursor)
-      local unread = applied - cursor
-        - above(marks, 'n', from)
-        - above(marks, 'd', from)
-        - above(marks, 'o:' .. user, from)
-      local mentions = above(marks, 'm:' .. user, from) + above(marks, 'e', from) - above(marks, 'f:' .. user, from)
-      answers[i] = { 0, applied, unread, mentions }
-    end
+    local from = string.format('%012d', cursor)
+    local of = sharedAbove(marks, from)
+    local unread = applied - cursor - of.uncounted - above(marks, 'o:' .. user, from)
+    local mentions = of.everyone + above(marks, 'm:' .. user, from) - above(marks, 'f:' .. user, from)
+    answers[i] = { 0, applied, unread, mentions }
   end
 end
 return answers

@@ -7,15 +7,15 @@
 
   KEYS[1]    epoch     string  {u<shard>}:epoch
   KEYS[2]    dirty     zset    {u<shard>}:dirty             user:channel, scored by its first change in ms
-  KEYS[3i]   cursors   hash    {u<shard>}:cursors:<user>    of the i-th entry; channel -> packed term, cursor,
+  KEYS[3i]   cursors   hash    {u<shard>}:cursors:<user>    of the i-th user; channel -> packed term, cursor,
                                                             last read in s, and delivered where that is beyond
                                                             the cursor; a negative term has left;
                                                             field 0: the epoch it was loaded under
   KEYS[3i+1] counters  hash    {u<shard>}:counters:<user>   as increment-counters.lua keeps it
   KEYS[3i+2] loading   string  {u<shard>}:loading:<user>    nonce of a load under way
 
-  ARGV, eight an entry: user, channel, verb, term, cursor, through, unread, mentions; and last of all 1 if what
-        changes is to be marked dirty, 0 where no flush brings it to PostgreSQL
+  ARGV, seven an entry: channel, verb, term, cursor, through, unread, mentions; before those of each user: user, how
+        many entries; and last of all 1 if what changes is to be marked dirty, 0 where no flush brings it to PostgreSQL
     verb   read   advances within the term the report was made under ('' for the present one)
            deliver  up to this cursor has reached a device: only rises, whatever the term
            set    is committed in PostgreSQL: a join, a mark-unread, an author's readTo
@@ -24,7 +24,7 @@
     through, unread, mentions: counted at the new cursor, for the strategies that keep counters;
            through '?': such a strategy, but not counted; '': a strategy that keeps none
 
-  Returns  for each entry { outcome, term, cursor, last read in s }; or 'no-epoch'
+  Returns  for each entry, in this order, { outcome, term, cursor, last read in s }; or 'no-epoch'
     moved       the cursor, the term, the membership or what is delivered changed
     kept        what is held is as new or newer
     absent      the user is not loaded; a load under way begins again if the entry is of something committed
@@ -40,17 +40,23 @@ local nowS = tonumber(time[1])
 local nowMs = nowS * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 local marks = ARGV[#ARGV] == '1'
+-- Written at the end, all at once: a call from a script costs as much as what it does.
+local dirty = {}
+local function writeDirty()
+  if #dirty > 0 then redis.call('ZADD', KEYS[2], 'NX', unpack(dirty)) end
+  dirty = {}
+end
 
-local function merge(i)
-  local user, channel, verb = ARGV[8 * i - 7], ARGV[8 * i - 6], ARGV[8 * i - 5]
-  local term, cursor = tonumber(ARGV[8 * i - 4]), tonumber(ARGV[8 * i - 3])
-  local cursors, counters = KEYS[3 * i], KEYS[3 * i + 1]
+-- packed: what is held of the user, by channel; written: what of it changed, as HSET takes it
+local function merge(user, counters, loading, packed, written, at)
+  local channel, verb = ARGV[at], ARGV[at + 1]
+  local term, cursor = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
 
-  if redis.call('HGET', cursors, '0') ~= epoch then
-    if verb == 'set' or verb == 'leave' then redis.call('DEL', KEYS[3 * i + 2]) end
+  if not packed then
+    if verb == 'set' or verb == 'leave' then redis.call('DEL', loading) end
     return { 'absent', 0, 0, 0 }
   end
-  local held = redis.call('HGET', cursors, channel)
+  local held = packed[channel]
   local heldTerm, heldCursor, lastRead, delivered = 0, -1, 0, nil
   if held then heldTerm, heldCursor, lastRead, delivered = cmsgpack.unpack(held) end
   -- What was read was delivered: it is kept apart only where the cursor does not say it.
@@ -59,22 +65,24 @@ local function merge(i)
   local kept = { 'kept', math.abs(heldTerm), heldCursor, lastRead }
 
   local function store(newTerm, newCursor, newLastRead)
-    local packed
-    if delivered > newCursor then packed = cmsgpack.pack(newTerm, newCursor, newLastRead, delivered)
-    else packed = cmsgpack.pack(newTerm, newCursor, newLastRead) end
-    redis.call('HSET', cursors, channel, packed)
+    if delivered > newCursor then packed[channel] = cmsgpack.pack(newTerm, newCursor, newLastRead, delivered)
+    else packed[channel] = cmsgpack.pack(newTerm, newCursor, newLastRead) end
+    written[#written + 1] = channel
+    written[#written + 1] = packed[channel]
     return { 'moved', math.abs(newTerm), newCursor, newLastRead }
   end
   local function mark()
-    if marks then redis.call('ZADD', KEYS[2], 'NX', nowMs, user .. ':' .. channel) end
+    if not marks then return end
+    dirty[#dirty + 1] = nowMs
+    dirty[#dirty + 1] = user .. ':' .. channel
   end
   -- Counters belong to a cursor. Read to the last counted event or past it: nothing is left. Else as counted by
   -- the caller, and where it did not count, none: whoever needs them counts again.
   local function recount()
-    if ARGV[8 * i - 2] == '' then return true end
-    local through = tonumber(ARGV[8 * i - 2])
-    local packed = redis.call('HGET', counters, channel)
-    local counted = packed and cmsgpack.unpack(packed) or 0
+    if ARGV[at + 4] == '' then return true end
+    local through = tonumber(ARGV[at + 4])
+    local counter = redis.call('HGET', counters, channel)
+    local counted = counter and cmsgpack.unpack(counter) or 0
     local function count(...) redis.call('HSET', counters, '0', epoch, channel, cmsgpack.pack(...)) end
     if cursor >= math.max(counted, through or 0) then
       count(cursor, 0, 0, cursor)
@@ -83,7 +91,7 @@ local function merge(i)
     elseif through < counted then
       return false
     else
-      count(through, tonumber(ARGV[8 * i - 1]), tonumber(ARGV[8 * i]), cursor)
+      count(through, tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), cursor)
     end
     return true
   end
@@ -98,7 +106,7 @@ local function merge(i)
     if heldTerm == term and heldCursor >= cursor then return kept end
     if not recount() then return { 'stale', heldTerm, heldCursor, lastRead } end
     -- The cursor is committed; the counters at it are not, nor what was delivered before a mark-unread.
-    if ARGV[8 * i - 2] ~= '' or heldTerm ~= term and delivered > cursor then mark() end
+    if ARGV[at + 4] ~= '' or heldTerm ~= term and delivered > cursor then mark() end
     return store(term, cursor, heldTerm == term and nowS or lastRead)
   end
 
@@ -107,6 +115,7 @@ local function merge(i)
     if not marks then return kept end
     -- Where it is dirty already, by another mark: a flush that has read the member must not settle this.
     local member = user .. ':' .. channel
+    writeDirty()
     if redis.call('ZADD', KEYS[2], 'NX', nowMs, member) == 0 then redis.call('ZINCRBY', KEYS[2], 1, member) end
     return kept
   end
@@ -123,6 +132,29 @@ local function merge(i)
   return store(heldTerm, cursor, nowS)
 end
 
-local outcomes = {}
-for i = 1, (#ARGV - 1) / 8 do outcomes[i] = merge(i) end
+-- What is held of a user in the channels of their entries; nil: they are not loaded.
+local function load(cursors, at, count)
+  local channels = { '0' }
+  for i = 1, count do channels[i + 1] = ARGV[at + 7 * (i - 1)] end
+  local values = redis.call('HMGET', cursors, unpack(channels))
+  if values[1] ~= epoch then return nil end
+  local packed = {}
+  for i = 2, #channels do packed[channels[i]] = values[i] end
+  return packed
+end
+
+local outcomes, changed = {}, {}
+local at = 1
+for i = 1, (#KEYS - 2) / 3 do
+  local user, count = ARGV[at], tonumber(ARGV[at + 1])
+  local cursors, counters, loading = KEYS[3 * i], KEYS[3 * i + 1], KEYS[3 * i + 2]
+  local packed, written = load(cursors, at + 2, count), {}
+  for entry = 0, count - 1 do
+    outcomes[#outcomes + 1] = merge(user, counters, loading, packed, written, at + 2 + 7 * entry)
+  end
+  if #written > 0 then changed[cursors] = written end
+  at = at + 2 + 7 * count
+end
+writeDirty()
+for cursors, written in pairs(changed) do redis.call('HSET', cursors, unpack(written)) end
 return outcomes

@@ -27,6 +27,9 @@ export interface MergedCursor {
   lastReadS: number;
 }
 
+/** Entries a script call: a millisecond or two of Redis, and no more than Lua passes on at once. */
+const entriesMax = 500;
+
 /**
  * Merges entries whose users are all of one shard; answers are in their order.
  *
@@ -39,29 +42,53 @@ export async function mergeCursors(
   entries: readonly CursorEntry[],
   { flushed = true }: { flushed?: boolean } = {},
 ): Promise<MergedCursor[]> {
+  const chunks: Promise<MergedCursor[]>[] = [];
+  for (let from = 0; from < entries.length; from += entriesMax)
+    chunks.push(mergeAtOnce(redis, keys, shardName, entries.slice(from, from + entriesMax), flushed));
+  return (await Promise.all(chunks)).flat();
+}
+
+async function mergeAtOnce(
+  redis: RedisClient,
+  keys: Keys,
+  shardName: string,
+  entries: readonly CursorEntry[],
+  flushed: boolean,
+): Promise<MergedCursor[]> {
+  const byUser = new Map<string, number[]>();
+  entries.forEach(({ userId }, at) => {
+    const ofUser = byUser.get(userId);
+    if (ofUser) ofUser.push(at);
+    else byUser.set(userId, [at]);
+  });
+  const scriptKeys = [keys.epoch(shardName), keys.dirty(shardName)];
+  const scriptArguments: (string | number)[] = [];
+  for (const [userId, ofUser] of byUser) {
+    scriptKeys.push(keys.cursors(userId), keys.counters(userId), keys.loading(userId));
+    scriptArguments.push(userId, ofUser.length);
+    for (const at of ofUser) {
+      const { channelId, verb, term, cursor, counters } = entries[at]!;
+      scriptArguments.push(channelId, verb, term ?? '', cursor, ...countersIn(counters));
+    }
+  }
+  scriptArguments.push(flushed ? 1 : 0);
+
   const reply = await script.run<[MergedCursor['outcome'], number, number, number][] | 'no-epoch'>(
     redis,
-    [
-      keys.epoch(shardName),
-      keys.dirty(shardName),
-      ...entries.flatMap(({ userId }) => [keys.cursors(userId), keys.counters(userId), keys.loading(userId)]),
-    ],
-    [
-      ...entries.flatMap(({ userId, channelId, verb, term, cursor, counters }) => [
-        userId,
-        channelId,
-        verb,
-        term ?? '',
-        cursor,
-        ...(counters === 'none'
-          ? ['', '', '']
-          : counters === 'uncounted'
-            ? ['?', '', '']
-            : [counters.through, counters.unread, counters.mentions]),
-      ]),
-      flushed ? 1 : 0,
-    ],
+    scriptKeys,
+    scriptArguments,
   );
   if (reply === 'no-epoch') throw new NoEpochError(shardName);
-  return reply.map(([outcome, term, cursor, lastReadS]) => ({ outcome, term, cursor, lastReadS }));
+  const merged = new Array<MergedCursor>(entries.length);
+  [...byUser.values()].flat().forEach((at, i) => {
+    const [outcome, term, cursor, lastReadS] = reply[i]!;
+    merged[at] = { outcome, term, cursor, lastReadS };
+  });
+  return merged;
+}
+
+function countersIn(counters: CounterChange): (string | number)[] {
+  if (counters === 'none') return ['', '', ''];
+  if (counters === 'uncounted') return ['?', '', ''];
+  return [counters.through, counters.unread, counters.mentions];
 }

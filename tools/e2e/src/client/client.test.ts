@@ -334,10 +334,12 @@ describe('the client', () => {
     try {
       const topic = new Keys(16).userTopic(bob.userId);
       const typing = { type: 'typing', channelId: bobs.id, userId: ada.userId, expiresInMs: 3_000 };
-      await redis.publish(topic, JSON.stringify(typing));
+      const tell = (notice: object) =>
+        redis.publish(topic, JSON.stringify({ type: 'notices', notices: [notice] }));
+      await tell(typing);
       await until(() => bobs.getSnapshot().typingUserIds[0] === ada.userId);
       await until(() => bobs.getSnapshot().typingUserIds.length === 0);
-      await redis.publish(topic, JSON.stringify({ type: 'presence', userId: ada.userId, online: true }));
+      await tell({ type: 'presence', userId: ada.userId, online: true });
       await until(() => bob.getSnapshot().onlineUserIds.has(ada.userId));
     } finally {
       redis.disconnect();
