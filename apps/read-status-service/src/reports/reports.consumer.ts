@@ -25,8 +25,8 @@ const reportsMax = 2_000;
 const blockMs = 1_000;
 /** A request that a dead replica took is taken over after this; the gateway gives up later. */
 const abandonedMs = 2_000;
-/** Who asked has been told `unavailable` by then, and says it again: to take both would be work that nobody waits for. */
-const forgottenMs = 5_000;
+/** A gateway waits for five seconds, and clients say again what it gave up: work for who has gone would hold up the others. */
+const lateMs = 4_000;
 const retryMs = 100;
 
 type Entry = [id: string, fields: string[]];
@@ -131,7 +131,7 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     if (entries.length === 0) return;
     const requests = entries.flatMap(([id, fields]) => {
       const request = parse(fields);
-      return request ? { ...request, late: this.isForgotten(id) } : [];
+      return request ? { ...request, late: this.isLate(id) } : [];
     });
     const everyoneSaid = requests.filter((request) => request.kind !== 'notice');
     this.expectAsManyOf(everyoneSaid);
@@ -178,8 +178,8 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     this.redisAheadMs = Number(seconds) * 1_000 + Number(micros) / 1_000 - performance.now();
   }
 
-  private isForgotten(id: string): boolean {
-    return performance.now() + this.redisAheadMs - parseInt(id, 10) > forgottenMs;
+  private isLate(id: string): boolean {
+    return performance.now() + this.redisAheadMs - parseInt(id, 10) > lateMs;
   }
 
   /** Takes the reports of one kind, as one batch. What they are answered with: a count for each, or nothing. */
