@@ -1,6 +1,12 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Channel, ChannelPage, MemberPage, Message, MessagePage, User } from '@tidemark/contracts';
+import { Keys } from '@tidemark/redis';
 import { useRedis, useReplicatedDatabase } from '@tidemark/testing';
+import { listen } from './test-support/listen.js';
 import { useApi, type Api, type Reply } from './test-support/use-api.js';
+
+/** Several times what the router's limits come to: a wait without one does not end here. */
+const answeredWithinMs = 20_000;
 
 describe('reads with a streaming replica', () => {
   const database = useReplicatedDatabase();
@@ -39,6 +45,11 @@ describe('reads with a streaming replica', () => {
     }
   };
   const held = ({ token }: Reply<unknown>) => ({ 'tidemark-token': token });
+  const inTime = <Result>(work: Promise<Result>) =>
+    Promise.race([
+      work,
+      delay(answeredWithinMs, undefined, { ref: false }).then(() => Promise.reject(new Error('No answer'))),
+    ]);
 
   it('include what the token of a write speaks of, in every read, however far behind the replica is', async () => {
     const { ada, bob, channel, message, url } = await scene(byToken);
@@ -74,6 +85,48 @@ describe('reads with a streaming replica', () => {
     const { body } = await byToken.instances[0]!.app.inject({ url: '/metrics' });
     expect(body).toMatch(/^tidemark_reads_total\{.*served_by="primary",reason="behind".*\} [1-9]/m);
   });
+
+  it.each(['frozen', 'paused'] as const)(
+    'of what an alert speaks of are answered by the primary while the replica is %s, and by it again afterwards',
+    async (state) => {
+      const { ada, bob, channel, message, url } = await scene(byToken);
+      const reading = new Map<number, Promise<Reply<Message>>>();
+      await byToken.applied();
+      const end = await listen(redis, new Keys(4), channel.id, ({ token, payload }) => {
+        const { seq } = payload as Message;
+        reading.set(seq, bob.get<Message>(`${url}/messages/${seq}`, { 'tidemark-token': token }));
+      });
+      /** Sends them, and gives what bob read of each in the moment of its alert. */
+      const alerted = async (texts: string[]) => {
+        const seqs: number[] = [];
+        for (const text of texts) seqs.push((await ada.sends(channel, { text })).body.seq);
+        while (!seqs.every((seq) => reading.has(seq))) await delay(5);
+        return Promise.all(seqs.map((seq) => reading.get(seq)!));
+      };
+      const texts = (replies: Reply<Message>[]) => replies.map(({ body }) => body.text);
+      // What the replica shows already.
+      const seen = held(await bob.get(url));
+      const readSeen = () => bob.get<Message>(`${url}/messages/${message.seq}`, seen);
+      await database.caughtUp();
+      await fromReplica(readSeen);
+
+      const underWay = [alerted(['a', 'b', 'c']), Promise.all(Array.from({ length: 12 }, readSeen))] as const;
+      await database[state](async () => {
+        const replies = await inTime(alerted(['d', 'e', 'f', 'g']));
+        expect(replies.map(from)).toEqual(Array(4).fill('primary'));
+        expect(texts(replies)).toEqual(['d', 'e', 'f', 'g']);
+        if (state === 'paused') await inTime(fromReplica(readSeen));
+        else expect(from(await inTime(readSeen()))).toBe('primary');
+        const [alerts, others] = await inTime(Promise.all(underWay));
+        expect(texts(alerts)).toEqual(['a', 'b', 'c']);
+        expect(texts(others)).toEqual(Array(12).fill('first'));
+      });
+      const [last] = (await inTime(alerted(['h']))) as [Reply<Message>];
+      const again = () => bob.get<Message>(`${url}/messages/${last.body.seq}`, held(last));
+      expect((await inTime(fromReplica(again))).body.text).toBe('h');
+      await end();
+    },
+  );
 
   it('under `replica` are open to lag, unless they carry a token', async () => {
     const { ada, bob, message, url } = await scene(byReplica);

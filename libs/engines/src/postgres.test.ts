@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { FolderInUseError } from './folder.js';
 import { type PostgresInstance, startPostgres, withClient } from './postgres.js';
 import { type ReplicaInstance, startReplica } from './replica.js';
@@ -59,6 +60,23 @@ describe('a PostgreSQL of our own', () => {
     expect(await postgres.query('SELECT count(*)::int AS count FROM notes WHERE id IN (2, 3)')).toEqual([
       { count: 2 },
     ]);
+  });
+
+  it('answers nothing while it is frozen, what it was asked meanwhile once it is thawed, and can be stopped', async () => {
+    const connectionTimeoutMillis = 300;
+    await withClient(postgres.url, async (client) => {
+      postgres.freeze();
+      let answers = 0;
+      const asked = client.query('SELECT 1 AS one').finally(() => answers++);
+      const late = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis });
+      await expect(late.connect()).rejects.toThrow('timeout expired');
+      expect(answers).toBe(0);
+      postgres.thaw();
+      expect((await asked).rows).toEqual([{ one: 1 }]);
+    });
+    postgres.freeze();
+    await postgres.restart();
+    expect(await postgres.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
   it('takes over a folder whose pid file names a process that is somebody else by now', async () => {

@@ -121,6 +121,7 @@ export class PostgresInstance {
 
   /** fast ends sessions and writes a checkpoint; immediate leaves the next start to recover. */
   async stop(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
+    this.thaw();
     const immediate = [
       { signal: 'SIGQUIT', patienceMs: 10_000 },
       { signal: 'SIGKILL', patienceMs: 10_000 },
@@ -139,6 +140,21 @@ export class PostgresInstance {
     for (const backend of backends) if (isAlive(backend)) signal(backend.pid, 'SIGKILL');
     await waitFor('the killed backends to be gone', () => !backends.some((backend) => isAlive(backend)));
     this.folder.release();
+  }
+
+  /**
+   * SIGSTOP for the server and everything it started: connections stay and the kernel takes new ones, but nothing is
+   * answered, until `thaw()`.
+   */
+  freeze(): void {
+    // The server first: afterwards it starts nobody.
+    signal(this.pid, 'SIGSTOP');
+    for (const pid of childrenOf(this.pid)) signal(pid, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    if (!this.server?.running) return;
+    for (const pid of [...childrenOf(this.pid), this.pid]) signal(pid, 'SIGCONT');
   }
 
   /** Starts again on the same port and folder, after stopping in order if it runs. */

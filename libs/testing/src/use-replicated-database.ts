@@ -12,6 +12,8 @@ export interface ReplicatedDatabase {
   caughtUp(): Promise<void>;
   /** Runs `work` while the replica shows nothing new. */
   paused(work: () => Promise<void>): Promise<void>;
+  /** Runs `work` while the replica's server answers nothing at all. */
+  frozen(work: () => Promise<void>): Promise<void>;
 }
 
 export function useReplicatedDatabase(): ReplicatedDatabase {
@@ -56,6 +58,14 @@ export function useReplicatedDatabase(): ReplicatedDatabase {
         await work();
       } finally {
         await replica.query('SELECT pg_wal_replay_resume()');
+      }
+    },
+    async frozen(work) {
+      replica.freeze();
+      try {
+        await work();
+      } finally {
+        replica.thaw();
       }
     },
   };

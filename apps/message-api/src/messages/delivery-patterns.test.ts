@@ -2,6 +2,7 @@ import type { Envelope, EventPage, Message, MessagePage } from '@tidemark/contra
 import { ChannelLog } from '@tidemark/channel-log';
 import { Keys } from '@tidemark/redis';
 import { sendMessages, useDatabase, useRedis } from '@tidemark/testing';
+import { listen } from '../test-support/listen.js';
 import { useApi, type Person, type Reply } from '../test-support/use-api.js';
 
 describe('a delivery pattern', () => {
@@ -13,27 +14,13 @@ describe('a delivery pattern', () => {
   const cacheFirst = useApi({ ...engines, env: { DELIVERY_PATTERN: 'cache-first' } }, 2);
   const from = ({ headers }: Reply<unknown>) => headers['tidemark-served-by'];
 
-  /** What is published in a channel; `heard` runs in the moment of each. */
-  async function listen(channelId: string, heard: (envelope: Envelope) => void) {
-    const subscriber = redis.client.duplicate();
-    subscriber.on('message', (_, text: string) => {
-      const said = JSON.parse(text) as Envelope[] | { head: number };
-      if (Array.isArray(said)) said.forEach(heard);
-    });
-    await subscriber.subscribe(keys.eventsTopic(channelId));
-    return async () => {
-      await subscriber.ping();
-      subscriber.disconnect();
-    };
-  }
-
   describe('id-only', () => {
     it('names the message of an event, live and in the log, and its token holds the fetch to it', async () => {
       const [ada, bob] = [await idOnly.person('ada'), await idOnly.person('bob')];
       const channel = await ada.creates('private', bob);
       const live: Envelope[] = [];
       await idOnly.applied();
-      const end = await listen(channel.id, (envelope) => live.push(envelope));
+      const end = await listen(redis, keys, channel.id, (envelope) => live.push(envelope));
       const { body: sent } = await ada.sends(channel);
       await ada.patch(`/v1/channels/${channel.id}/messages/${sent.seq}`, { text: 'edited' });
       await ada.delete(`/v1/channels/${channel.id}/messages/${sent.seq}`);
@@ -79,7 +66,7 @@ describe('a delivery pattern', () => {
     it('serves whoever was told of an event from the cache, as the database would', async () => {
       const reads: Promise<[Envelope, Reply<Message>]>[] = [];
       await cacheFirst.applied();
-      const end = await listen(channel.id, (envelope) => {
+      const end = await listen(redis, keys, channel.id, (envelope) => {
         const { seq } = envelope.payload as Message;
         reads.push(bob.get<Message>(`${url}/${seq}`).then((reply) => [envelope, reply]));
       });

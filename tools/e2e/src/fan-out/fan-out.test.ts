@@ -15,6 +15,10 @@ const usersPerStatement = 10_000;
 const connectingMax = 50;
 const withinMs = 120_000;
 const quietMs = 2_000;
+/** Of the longest messages, some 20 MB: more, and a client is told to fetch anew. */
+const missedMax = 900;
+/** The longest text there may be, of characters that take three bytes each. */
+const longText = '海'.repeat(8_000);
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + withinMs;
@@ -34,6 +38,9 @@ const idleLoop = `
     delay.reset();
   });
 `;
+
+const tcpOf = ({ socket }: Listener) =>
+  (socket.io.engine.transport as unknown as { ws: { _socket: TcpSocket } }).ws._socket;
 
 describe('a channel of 100,000 members, of whom thousands are online', () => {
   let stack: Stack;
@@ -108,12 +115,17 @@ describe('a channel of 100,000 members, of whom thousands are online', () => {
     ]);
   }
 
-  async function send(channelId: string, author: CreatedUser, clientId: string): Promise<number> {
+  async function send(
+    channelId: string,
+    author: CreatedUser,
+    clientId: string,
+    text = 'x'.repeat(200),
+  ): Promise<number> {
     const { url } = stack.services['message-api'][0]!;
     const response = await fetch(`${url}/v1/channels/${channelId}/messages`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token(author)}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ clientId, text: 'x'.repeat(200) }),
+      body: JSON.stringify({ clientId, text }),
     });
     if (response.status !== 201) throw new Error(await response.text());
     return ((await response.json()) as { seq: number }).seq;
@@ -140,8 +152,7 @@ describe('a channel of 100,000 members, of whom thousands are online', () => {
     await connect(people);
     const sleeper = listeners.at(-1)!;
     const readers = listeners.slice(0, -1);
-    const { _socket: tcp } = (sleeper.socket.io.engine.transport as unknown as { ws: { _socket: TcpSocket } })
-      .ws;
+    const tcp = tcpOf(sleeper);
     tcp.pause();
 
     const connecting = await lags();
@@ -178,5 +189,54 @@ describe('a channel of 100,000 members, of whom thousands are online', () => {
     tcp.resume();
     await until(() => sleeper.seqs(channelId).length >= sent.length);
     expect(sleeper.seqs(channelId)).toEqual(sent);
+  }, 600_000);
+
+  it('has a client that never reads cut off, and misses nothing when it is back', async () => {
+    const people = await createUsers(database, 7);
+    const [author] = people as [CreatedUser];
+    const { id: channelId, headSeq } = await createChannel(database, {
+      ...{ ownerId: author.id, memberIds: people.map(({ id }) => id) },
+    });
+    const before = listeners.length;
+    await connect(people);
+    const [sleeper, ...readers] = listeners.slice(before) as [Listener, ...Listener[]];
+    /** Of each gateway. */
+    const cut = () =>
+      Promise.all(
+        gateways().map(async ({ url }) => {
+          const text = await (await fetch(`${url}/metrics`)).text();
+          return Number(/^tidemark_slow_sockets_total\{[^}]*\} (\d+)/m.exec(text)?.[1]);
+        }),
+      );
+    let sent = 0;
+    const burst = async () => {
+      const sending = Array.from({ length: messagesPerBurst }, () =>
+        send(channelId, author, `long ${sent++}`, longText),
+      );
+      await Promise.all(sending);
+      await until(() => readers.every((reader) => reader.seqs(channelId).length === sent));
+    };
+
+    const cutBefore = await cut();
+    const tcp = tcpOf(sleeper);
+    tcp.pause();
+    while ((await cut())[0] === cutBefore[0]) {
+      await burst();
+      // All that it misses is yet to be caught up on.
+      if (sent > missedMax) throw new Error(`Not cut off after ${sent} messages`);
+    }
+    const sentWhenCut = sent;
+    await burst();
+    tcp.resume();
+    await until(() => sleeper.welcomes.length === 2 && sleeper.seqs(channelId).length >= sent);
+    await burst();
+    await until(() => sleeper.seqs(channelId).length >= sent);
+
+    const seqs = Array.from({ length: sent }, (_, i) => headSeq + 1 + i);
+    for (const listener of [sleeper, ...readers]) expect(listener.seqs(channelId)).toEqual(seqs);
+    expect(sleeper.welcomes).toEqual([{ refetch: [] }, { refetch: [] }]);
+    for (const { welcomes } of readers) expect(welcomes.length).toBe(1);
+    expect((await cut()).slice(1)).toEqual(cutBefore.slice(1));
+    process.stdout.write(`Cut off after ${sentWhenCut} messages.\n`);
   }, 600_000);
 });

@@ -64,20 +64,25 @@ export class Crowd {
     });
   }
 
-  /** On the next replica of the service; a connection that breaks is status 0. */
+  /** On the next replica of the service, held to a token if one is given; a connection that breaks is status 0. */
   async call<Body = { code?: string }>(
     service: Service,
     jwt: string,
     method: string,
     path: string,
     body?: object,
+    token?: string,
   ): Promise<Answer<Body>> {
     const replicas = this.stack.services[service];
     const { url } = replicas[this.turn++ % replicas.length]!;
     try {
       const response = await fetch(`${url}${path}`, {
         method,
-        headers: { authorization: `Bearer ${jwt}`, ...(body && { 'content-type': 'application/json' }) },
+        headers: {
+          authorization: `Bearer ${jwt}`,
+          ...(body && { 'content-type': 'application/json' }),
+          ...(token && { 'tidemark-token': token }),
+        },
         ...(body && { body: JSON.stringify(body) }),
       });
       const text = await response.text();

@@ -1,48 +1,187 @@
 import { connect, type Chat } from '@tidemark/client';
 import type { Count, Message, Unread } from '@tidemark/contracts';
-import { Database } from '@tidemark/database';
-import {
-  startPostgres,
-  startProxy,
-  startReplica,
-  type PostgresInstance,
-  type ReplicaInstance,
-  type TcpProxy,
-} from '@tidemark/engines';
-import { Keys } from '@tidemark/redis';
-import { startStack, type Stack } from '@tidemark/stack';
-import { compareAtRest, showDifferences, waitForRest } from '@tidemark/testing';
-import { Redis } from 'ioredis';
+import { showDifferences } from '@tidemark/testing';
 import { until } from '../client/gathering.js';
-import { Crowd, eventually } from '../outages/crowd.js';
+import { type Answer, breathe, Crowd, eventually } from '../outages/crowd.js';
+import { Listener } from '../outages/listener.js';
+import { Failover } from './failover.js';
 
-const keys = new Keys(16);
+const patienceMs = 120_000;
 
-describe('the promotion of a standby that lacks acknowledged commits', () => {
-  let primary: PostgresInstance;
-  let standby: ReplicaInstance;
-  let proxy: TcpProxy;
-  let databaseUrl: string;
-  let stack: Stack;
-  const chats: Chat[] = [];
+/** Somebody whose services are other replicas than those that a Crowd asks first. */
+const connectTo = ({ services }: Failover['stack'], jwt: string): Promise<Chat> =>
+  connect({
+    urls: {
+      api: services['message-api'][0]!.url,
+      realtime: services['realtime-gateway'][1]!.url,
+      readStatus: services['read-status-service'][1]!.url,
+    },
+    getToken: () => jwt,
+  });
+
+describe('the promotion of a standby that has all that was acknowledged', () => {
+  let failover: Failover;
+  let crowd: Crowd;
+  let chat: Chat;
+  let listener: Listener;
 
   beforeAll(async () => {
-    primary = await startPostgres({ temporary: true, durable: false });
-    proxy = await startProxy(primary.port);
-    databaseUrl = Object.assign(new URL(primary.url), { port: String(proxy.port) }).href;
-    stack = await startStack({
-      instances: { 'message-api': 2, 'realtime-gateway': 2, 'read-status-service': 2, 'sync-worker': 2 },
-      env: { FLUSH_INTERVAL_MS: '200', LOG_LEVEL: 'warn' },
-      ...{ databaseUrl, preferredPorts: false, durable: false, stackFile: null },
+    failover = await Failover.prepare({ READ_ACK: 'database' });
+    const { primary, standbyName, stack } = failover;
+    await primary.query(`ALTER SYSTEM SET synchronous_standby_names = '${standbyName}'`);
+    await primary.query('SELECT pg_reload_conf()');
+    await until(async () => {
+      const rows = await primary.query<{ application_name: string }>(
+        "SELECT application_name FROM pg_stat_replication WHERE sync_state = 'sync'",
+      );
+      return rows[0]?.application_name === standbyName;
     });
-    standby = await startReplica(primary, { temporary: true });
-  }, 180_000);
+    crowd = await Crowd.gather(stack, 5);
+    chat = await connectTo(stack, crowd.jwts[4]!);
+    listener = new Listener(stack.services['realtime-gateway'][0]!.url, crowd.jwts[4]!);
+    await until(() => listener.welcomes.length === 1);
+  }, 240_000);
   afterAll(async () => {
-    await Promise.all(chats.map((chat) => chat.close()));
-    await stack.stop();
-    await proxy.close();
-    await standby.stop('immediate');
-    await primary.stop('immediate');
+    listener.close();
+    await chat.close();
+    await failover.stop();
+  }, 120_000);
+
+  interface Sent {
+    clientId: string;
+    seq: number;
+    token: string;
+  }
+  const sent: Sent[] = [];
+  /** The highest that was acknowledged, of each who reads. */
+  const cursors = [0, 0, 0, 0];
+  /** What was not there although it had been acknowledged. */
+  const missing: string[] = [];
+  const path = () => `/v1/channels/${crowd.channelId}`;
+  /** As every client does: again until it is answered. */
+  const answered = <Body>(ask: () => Promise<Answer<Body>>) =>
+    eventually(ask, ({ status }) => status !== 0 && status !== 503, patienceMs);
+
+  async function send(who: number, clientId: string): Promise<Sent> {
+    const { status, body, headers } = await answered(() => crowd.send(who, clientId));
+    expect([200, 201]).toContain(status);
+    const one = { clientId, seq: body.seq, token: headers.get('tidemark-token')! };
+    sent.push(one);
+    return one;
+  }
+  /** Held to its token. */
+  async function get(who: number, { clientId, seq, token }: Sent): Promise<string | null> {
+    const url = `${path()}/messages/${seq}`;
+    const { status, body, headers } = await answered(() =>
+      crowd.call<Message>('message-api', crowd.jwts[who]!, 'GET', url, undefined, token),
+    );
+    if (status !== 200 || body.text !== clientId) missing.push(`${clientId} at ${seq}: ${status}`);
+    return headers.get('tidemark-served-by');
+  }
+  const readOnce = (who: number, { seq }: Sent) =>
+    crowd.call<Count>('read-status-service', crowd.jwts[who]!, 'PUT', `${path()}/read`, { seq });
+  async function read(who: number, one: Sent): Promise<void> {
+    const { status, body } = await answered(() => readOnce(who, one));
+    expect(status).toBe(200);
+    cursors[who] = body.cursor;
+  }
+  const sentMore = (count: number) => {
+    const enough = sent.length + count;
+    return until(() => sent.length >= enough, { withinMs: patienceMs });
+  };
+
+  it('loses, repeats and renumbers nothing under load, and has clients begin anew, since they cannot know', async () => {
+    const { primary, readReplica } = failover;
+    const epochs: string[] = [];
+    listener.socket.on('ready', ({ logEpoch }) => epochs.push(logEpoch));
+    const epochBefore = await failover.logEpoch();
+    const refetched: string[][] = [];
+    chat.on('refetch', ({ channelIds }) => refetched.push(channelIds));
+
+    const first = await send(0, 'first');
+    await chat.channel(crowd.channelId).load();
+    // The replica for reads serves, and then stands still for good: what comes now it never shows.
+    await until(async () => (await get(1, first)) === 'replica');
+    await readReplica.query('SELECT pg_wal_replay_pause()');
+
+    let stopping = false;
+    const clients = [0, 1, 2].map(async (who) => {
+      for (let i = 0; !stopping; i++) {
+        const one = await send(who, `${who}.${i}`);
+        // Who is told of it reads it.
+        await get((who + 1) % 3, one);
+        await read(who, one);
+        await breathe();
+      }
+    });
+    await sentMore(30);
+    // In the midst of it the standby receives no more, and what is answered all the same would be lost with the primary.
+    await failover.isolate();
+    const had = sent.length;
+    // By somebody whose client would not say it again.
+    let hasEnded = false;
+    const reading = (async () => {
+      for (const one of sent.slice(0, 20)) {
+        const { status, body } = await readOnce(3, one);
+        if (status !== 200) return;
+        cursors[3] = body.cursor;
+      }
+    })().finally(() => (hasEnded = true));
+    await until(async () => {
+      const blocked = await primary.query<{ name: string }>(
+        `SELECT application_name AS name FROM pg_stat_activity
+          WHERE wait_event = 'SyncRep' OR wait_event_type = 'Lock'`,
+      );
+      const waits = (service: string) => blocked.some(({ name }) => name.includes(service));
+      return (waits('message-api') || sent.length > had + 10) && (waits('read-status') || hasEnded);
+    });
+    await failover.promote();
+    await until(() => listener.welcomes.length === 2 && refetched.length === 1, { withinMs: patienceMs });
+    await sentMore(30);
+    stopping = true;
+    await Promise.all([...clients, reading]);
+
+    // Tokens of both timelines.
+    for (const one of sent) await get(3, one);
+    expect(missing).toEqual([]);
+    const { events, messages } = await failover.stored(crowd.channelId);
+    expect(events).toEqual(events.map((_, i) => i + 1));
+    expect(new Map(messages.map(({ seq, text }) => [text, seq]))).toEqual(
+      new Map(sent.map(({ clientId, seq }) => [clientId, seq])),
+    );
+    expect(messages.length).toBe(sent.length);
+    const cursorOf = async (who: number) =>
+      (await crowd.call<Unread>('read-status-service', crowd.jwts[who]!, 'GET', '/v1/unread')).body.items[0]!
+        .cursor;
+    for (const who of [0, 1, 2, 3]) expect(await cursorOf(who)).toBeGreaterThanOrEqual(cursors[who]!);
+
+    // A new timeline is another log epoch: one new beginning for each, of all channels, and nothing else.
+    await until(() => listener.seqs(crowd.channelId).at(-1) === events.length);
+    expect(epochs).toEqual([await failover.logEpoch()]);
+    expect(epochs).not.toContain(epochBefore);
+    expect(listener.welcomes).toEqual([{ refetch: [] }, { refetch: [crowd.channelId] }]);
+    expect(refetched).toEqual([[crowd.channelId]]);
+    const heard = listener.seqs(crowd.channelId);
+    expect(heard).toEqual([...new Set(heard)].sort((one, other) => one - other));
+    // But for what fell to the new beginning, which it was told to fetch.
+    expect(heard.filter((seq, i) => i > 0 && seq !== heard[i - 1]! + 1).length).toBeLessThanOrEqual(1);
+    const shown = () => chat.channel(crowd.channelId).messages.map(({ seq }) => seq);
+    await until(() => chat.exact && chat.total === sent.length && shown().at(-1) === events.length);
+    expect(shown()).toEqual(messages.slice(-shown().length).map(({ seq }) => seq));
+    expect(await failover.atRest()).toEqual({ checked: 5, differences: showDifferences([]) });
+  }, 300_000);
+});
+
+describe('the promotion of a standby that lacks acknowledged commits', () => {
+  let failover: Failover;
+  let chat: Chat | undefined;
+
+  beforeAll(async () => {
+    failover = await Failover.prepare();
+  }, 240_000);
+  afterAll(async () => {
+    await chat?.close();
+    await failover.stop();
   }, 120_000);
 
   const send = async (crowd: Crowd, clientId: string): Promise<Message> => {
@@ -66,42 +205,32 @@ describe('the promotion of a standby that lacks acknowledged commits', () => {
         ] as const),
       )
     ).body;
-  const standbyShows = (sql: string) => async () => (await standby.query<{ is: boolean }>(sql))[0]!.is;
 
   it('begins another history, in which nobody has read what nobody has seen', async () => {
+    const { stack, standby } = failover;
     const crowd = await Crowd.gather(stack, 3);
     const { channelId } = crowd;
-    const urls = {
-      api: stack.services['message-api'][0]!.url,
-      realtime: stack.services['realtime-gateway'][1]!.url,
-      readStatus: stack.services['read-status-service'][1]!.url,
-    };
-    const chat = await connect({ urls, getToken: () => crowd.jwts[1]! });
-    chats.push(chat);
-    await chat.channel(channelId).load();
-    const shown = () => chat.channel(channelId).messages.map(({ text }) => text);
+    chat = await connectTo(stack, crowd.jwts[1]!);
+    const bobs = chat;
+    await bobs.channel(channelId).load();
+    const shown = () => bobs.channel(channelId).messages.map(({ text }) => text);
 
     for (const clientId of ['kept-0', 'kept-1', 'kept-2']) await send(crowd, clientId);
     const { cursor } = await read(crowd);
-    await until(
-      standbyShows(
-        `SELECT count(*) = 1 AS is FROM channel_members WHERE cursor_seq = ${cursor} AND user_id = ${crowd.userIds[1]!}`,
-      ),
-    );
+    await until(async () => {
+      const flushed = await standby.query(
+        'SELECT FROM channel_members WHERE cursor_seq = $1 AND user_id = $2',
+        [cursor, crowd.userIds[1]],
+      );
+      return flushed.length === 1;
+    });
 
-    // From here on the standby receives nothing.
-    await standby.query("ALTER SYSTEM SET primary_conninfo = ''");
-    await standby.query('SELECT pg_reload_conf()');
-    await until(async () => (await primary.query('SELECT FROM pg_stat_replication')).length === 0);
+    await failover.isolate();
     const lost = [await send(crowd, 'lost-0'), await send(crowd, 'lost-1')];
     expect(await read(crowd)).toMatchObject({ cursor: lost[1]!.seq, unread: 0 });
     await until(() => shown().includes('lost-1'));
 
-    proxy.cut();
-    await primary.stop('immediate');
-    await standby.promote();
-    proxy.leadTo(standby.port);
-    proxy.heal();
+    await failover.promote();
 
     const anew = [await send(crowd, 'new-0'), await send(crowd, 'new-1'), await send(crowd, 'new-2')];
     expect(anew.slice(0, 2).map(({ seq }) => seq)).toEqual(lost.map(({ seq }) => seq));
@@ -112,24 +241,10 @@ describe('the promotion of a standby that lacks acknowledged commits', () => {
       );
       expect(body).toMatchObject({ total: 3, items: [{ cursor, unread: 3 }] });
     }
-    await until(() => chat.exact && chat.total === 3);
+    await until(() => bobs.exact && bobs.total === 3);
     const kept = ['kept-0', 'kept-1', 'kept-2'];
     await until(() => shown().length >= 6 && !shown().includes('lost-1'));
     expect(shown()).toEqual([...kept, 'new-0', 'new-1', 'new-2']);
-
-    const database = await Database.connect({ url: databaseUrl, applicationName: 'tidemark-promotion' });
-    const redis = new Redis(stack.redisUrl);
-    try {
-      await waitForRest({ database, redis, keys });
-      const { logEpoch } = await database.position();
-      const { checked, differences } = await compareAtRest({
-        ...{ database, redis, keys, logEpoch, strategy: 'watermark' },
-      });
-      expect(showDifferences(differences)).toBe(showDifferences([]));
-      expect(checked).toBe(3);
-    } finally {
-      redis.disconnect();
-      await database.close();
-    }
+    expect(await failover.atRest()).toEqual({ checked: 3, differences: showDifferences([]) });
   }, 300_000);
 });
