@@ -141,11 +141,14 @@ export class CatchUp {
       for (let after = from - 1; after < to && !connection.closed;) {
         const events =
           this.feeds.find(channelId)?.recall(after, to) ?? (await this.read(channelId, after, to));
-        for (const event of events) connection.outbox.append(event);
-        sent.add(after + 1, after + events.length);
-        after += events.length;
-        // No faster than the client takes it.
-        await connection.outbox.room();
+        for (const event of events) {
+          if (connection.closed) break;
+          connection.outbox.append(event);
+          sent.add(event.seq, event.seq);
+          after = event.seq;
+          // No faster than the client takes it: a piece of the longest messages is more than may wait for it.
+          await connection.outbox.room();
+        }
       }
     }
     connection.limitPieces(channelId);
