@@ -1,5 +1,8 @@
 import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import type { Socket as TcpSocket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Database } from '@tidemark/database';
 import { startStack, type Stack } from '@tidemark/stack';
@@ -28,6 +31,20 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   }
 }
 
+const preload = `--import=${new URL('turns.mjs', import.meta.url).href}`;
+const turnsFolder = mkdtempSync(join(tmpdir(), 'tidemark-turns-'));
+
+/** Of the turns of gateways' event loops since then, what the longest had of the processors. */
+function longestTurnMs(since: number): number {
+  const turns = readdirSync(turnsFolder).flatMap((file) =>
+    readFileSync(join(turnsFolder, file), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { at: number; cpuMs: number }),
+  );
+  return Math.round(Math.max(0, ...turns.filter(({ at }) => at >= since).map(({ cpuMs }) => cpuMs)));
+}
+
 /** As an event loop of this machine is held up that has nothing to do: what is above it is ours. */
 const idleLoop = `
   const { parentPort } = require('node:worker_threads');
@@ -52,7 +69,7 @@ describe('a channel of 100,000 members, of whom thousands are online', () => {
   beforeAll(async () => {
     stack = await startStack({
       instances: { 'realtime-gateway': 3 },
-      env: { LOG_LEVEL: 'warn' },
+      env: { LOG_LEVEL: 'warn', NODE_OPTIONS: preload, TURNS_FOLDER: turnsFolder },
       ...{ preferredPorts: false, durable: false, stackFile: null },
     });
     database = await Database.connect({ url: stack.databaseUrl, applicationName: 'tidemark-fan-out' });
@@ -65,6 +82,7 @@ describe('a channel of 100,000 members, of whom thousands are online', () => {
     await idle.terminate();
     await database.close();
     await stack.stop();
+    rmSync(turnsFolder, { recursive: true });
   }, 120_000);
 
   const gateways = () => stack.services['realtime-gateway'];
@@ -164,6 +182,7 @@ describe('a channel of 100,000 members, of whom thousands are online', () => {
 
     const publishedBefore = await published();
     const beganAt = performance.now();
+    const since = Date.now();
     for (let burst = 0; burst < bursts; burst++) {
       const sending = Array.from({ length: messagesPerBurst }, (_, i) =>
         send(channelId, author, `${burst}.${i}`),
@@ -174,6 +193,7 @@ describe('a channel of 100,000 members, of whom thousands are online', () => {
     await until(() => readers.every((reader) => reader.seqs(channelId).length >= seqs.length));
     const tookS = (performance.now() - beganAt) / 1_000;
     const delivering = await lags();
+    const turnMs = longestTurnMs(since);
 
     const sent = seqs.sort((one, other) => one - other);
     expect(sent).toEqual(sent.map((_, i) => headSeq + 1 + i));
@@ -184,7 +204,7 @@ describe('a channel of 100,000 members, of whom thousands are online', () => {
     process.stdout.write(
       `${readers.length} sockets, ${sent.length} messages in ${tookS.toFixed(1)} s, ${publications} publications. ` +
         `Event loops were held up, as said by ${gateways().length} gateways and a thread that does nothing:\n` +
-        `  while connecting ${connecting}\n  by the first message ${introducing}\n  by the bursts ${delivering}\n`,
+        `  while connecting ${connecting}\n  by the first message ${introducing}\n  by the bursts ${delivering}; no turn had more than ${turnMs} ms of the processors\n`,
     );
     tcp.resume();
     await until(() => sleeper.seqs(channelId).length >= sent.length);
