@@ -51,16 +51,12 @@ async function replayAgainstContainers(options: Parameters<typeof runReplay>[0])
     progress('Starting the containers');
     const system = await deployment.up();
     const report = await runReplay({
-      ...{ ...options, system, faults: ['rolling-restart'], onProgress: progress },
+      ...options,
+      ...{ system, faults: ['rolling-restart'], onProgress: progress },
     });
-    const findings = [
-      ...report.findings,
-      ...(await crashesOf(system)),
-      ...(await deployment.refusedByRedis()),
-      ...tooShort(report),
-    ];
-    if (report.troubles.length > 0)
-      progress(`\nRefused or failed, and asked again:\n${report.troubles.join('\n')}`);
+    const findings = [...report.findings, ...(await deployment.refusedByRedis()), ...tooShort(report)];
+    const troubles = [...report.troubles, ...(await endsOf(system))];
+    if (troubles.length > 0) progress(`\nRefused or failed, and tried again:\n${troubles.join('\n')}`);
     if (findings.length > 0) progress(`\nFound:\n${findings.join('\n')}`);
     const images = sizes.map(([name, bytes]) => `${name} ${megabytes(bytes)}`).join(', ');
     process.stdout.write(`\nimages: ${images}\n${showReport(report)}\n`);
@@ -72,18 +68,18 @@ async function replayAgainstContainers(options: Parameters<typeof runReplay>[0])
   }
 }
 
-/** Those that Docker had to start again. */
-async function crashesOf({ services }: ContainerSystem): Promise<string[]> {
-  const crashes: string[] = [];
+/** Those that ended by themselves, as a service does that does not find PostgreSQL when it starts: Docker starts it again. */
+async function endsOf({ services }: ContainerSystem): Promise<string[]> {
+  const ends: string[] = [];
   for (const container of Object.values(services).flat()) {
-    const times = await container.crashes();
-    if (times > 0) crashes.push(`${container.name} ${container.index + 1} crashed ${times} times`);
+    const times = await container.endsUnasked();
+    if (times > 0) ends.push(`${container.name} ${container.index + 1} ended by itself, times: ${times}`);
   }
-  return crashes;
+  return ends;
 }
 
 /** A restart that nobody spoke through shows nothing. */
 function tooShort({ sentWithFaults, messages }: ReplayReport): string[] {
   if (sentWithFaults && sentWithFaults.to < messages) return [];
-  return ['The messages were over before the restarts: let it go on for longer, with --speed or more logs'];
+  return ['The messages were over before the restarts: let it go on for longer, at a lower --speed'];
 }

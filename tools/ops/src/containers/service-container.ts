@@ -64,7 +64,7 @@ export class ServiceContainer implements ReplayedInstance {
     this.address = await publishedAt(this.id);
   }
 
-  async crashes(): Promise<number> {
+  async endsUnasked(): Promise<number> {
     return (await inspect(this.id)).RestartCount;
   }
 }
