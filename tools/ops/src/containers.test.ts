@@ -16,9 +16,9 @@ interface ComposeService {
   cap_drop?: string[];
   security_opt?: string[];
 }
-const { services } = parse(read('compose.yaml'), { merge: true }) as {
-  services: Record<string, ComposeService>;
-};
+const servicesIn = (name: string) =>
+  (parse(read(name), { merge: true }) as { services: Record<string, ComposeService> }).services;
+const services = servicesIn('compose.yaml');
 
 describe('the images', () => {
   it('run as somebody who is not root, by number, from the last stage on', () => {
@@ -55,6 +55,14 @@ describe('the containers', () => {
   it('are reached through the ingress alone, and none is privileged', () => {
     for (const [name, { ports, privileged }] of Object.entries(services)) {
       expect([name, ports !== undefined, privileged]).toEqual([name, name === 'ingress', undefined]);
+    }
+  });
+
+  it('are laid over for a replay with ports of this host, and with nothing else', () => {
+    const laidOver = servicesIn('compose.replay.yaml');
+    expect(Object.keys(laidOver)).toEqual([...serviceNames, 'postgres', 'redis']);
+    for (const [name, service] of Object.entries(laidOver)) {
+      expect([name, service]).toEqual([name, { ports: [expect.stringMatching(/^127\.0\.0\.1::\d+$/)] }]);
     }
   });
 

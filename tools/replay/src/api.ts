@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Problem, ServiceName } from '@tidemark/contracts';
-import type { Stack } from '@tidemark/stack';
 import { type Http, NoAnswerError, type HttpAnswer, type HttpRequest } from './http.js';
+import { type ReplayedSystem, urlsOf } from './system.js';
 
 export interface ApiRequest extends Omit<HttpRequest, 'url'> {
   service: ServiceName;
@@ -40,7 +40,7 @@ export class Api {
   readonly troubles = new Map<string, number>();
 
   constructor(
-    private readonly services: Stack['services'],
+    private readonly system: ReplayedSystem,
     private readonly http: Http,
   ) {}
 
@@ -78,12 +78,12 @@ export class Api {
   async askOnce<Body>({ service, path, ...request }: ApiRequest): Promise<Body> {
     if (request.method !== 'GET' && service === 'message-api') await this.held;
     if (this.closed) throw new NoAnswerError(new Error('the replay is over'));
-    const replicas = this.services[service];
-    const replica = replicas[this.turn++ % replicas.length]!;
+    const urls = urlsOf(this.system, service);
+    const url = urls[this.turn++ % urls.length]!;
     const what = `${request.method} ${path.replace(/\d+/g, '*')}`;
     let answer: HttpAnswer;
     try {
-      answer = await this.http.request({ ...request, url: `${replica.url}${path}` });
+      answer = await this.http.request({ ...request, url: `${url}${path}` });
     } catch (error) {
       this.count(`${what}: ${(error as Error).message}`);
       throw error;

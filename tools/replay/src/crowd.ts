@@ -1,11 +1,11 @@
 import type { AddedMembers, Channel, CreatedUsers } from '@tidemark/contracts';
-import type { Stack } from '@tidemark/stack';
 import { Behaviour, type Temperament } from './behaviour.js';
 import { Device } from './device.js';
 import type { Script } from './logs/script.js';
 import { Person } from './people.js';
 import type { Random } from './random.js';
 import type { RunState } from './run-state.js';
+import { type ReplayedSystem, urlsOf } from './system.js';
 
 /** As many as fit into a body of 64 KiB. */
 const USERS_A_REQUEST = 300;
@@ -29,19 +29,19 @@ export interface Crowd {
 
 /** Makes everybody and every channel over the public API, connects the clients, and lets them act. */
 export async function gather({
-  stack,
+  system,
   script,
   clients,
   random,
   state,
 }: {
-  stack: Stack;
+  system: ReplayedSystem;
   script: Script;
   clients: number;
   random: Random;
   state: RunState;
 }): Promise<Crowd> {
-  const sign = (externalId: string, name: string) => stack.token(externalId, { name });
+  const sign = (externalId: string, name: string) => system.token(externalId, { name });
   const authors = Math.min(Math.round(clients * AUTHORS_SHARE), script.users.length);
   const seconds = Math.round(clients * SECOND_DEVICES_SHARE);
   const listeners = Math.max(0, clients - authors - seconds);
@@ -53,7 +53,7 @@ export async function gather({
     ),
   ];
   const owner = new Person('replay:owner', 'replay', sign);
-  await register([...people, owner], stack, state);
+  await register([...people, owner], system, state);
 
   const early = people.slice(script.users.length).filter(() => random.chance(EARLY_SHARE));
   const channelIds: string[] = [];
@@ -76,7 +76,7 @@ export async function gather({
   const everyone = [...connected, ...people.slice(script.users.length)];
   const again = Array.from({ length: everyone.length > 0 ? seconds : 0 }, () => random.pick(everyone));
 
-  const gatewayUrls = () => stack.services['realtime-gateway'].map(({ url }) => url);
+  const gatewayUrls = () => urlsOf(system, 'realtime-gateway');
   const devices = [...everyone, ...again].map(
     (person, i) => new Device(person, `client ${i + 1} (${person.name})`, gatewayUrls, random.fork(), state),
   );
@@ -88,8 +88,8 @@ export async function gather({
   return { people, channelIds, devices, behaviours, deviceOf };
 }
 
-async function register(people: readonly Person[], stack: Stack, { api }: RunState): Promise<void> {
-  const token = stack.token('replay:admin', { name: 'replay admin', role: 'admin' });
+async function register(people: readonly Person[], system: ReplayedSystem, { api }: RunState): Promise<void> {
+  const token = system.token('replay:admin', { name: 'replay admin', role: 'admin' });
   for (let from = 0; from < people.length; from += USERS_A_REQUEST) {
     const some = people.slice(from, from + USERS_A_REQUEST);
     const users = some.map(({ externalId, name }) => ({ externalId, name }));

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Keys, RedisClient } from '@tidemark/redis';
-import type { Stack } from '@tidemark/stack';
 import { storedMembers, type CursorLedger, type Strategy } from '@tidemark/testing';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import type { Api } from './api.js';
 import type { Measures } from './measures.js';
+import type { ReplayedSystem } from './system.js';
 
 /** Those need a Redis Cluster. */
 export const clusterFaults = ['slot-migration', 'failover'] as const;
@@ -22,7 +22,7 @@ export type Fault = (typeof faults)[number];
 
 export interface FaultContext {
   strategy: Strategy;
-  stack: Stack;
+  system: ReplayedSystem;
   database: pg.Pool;
   redis: RedisClient;
   keys: Keys;
@@ -60,14 +60,14 @@ export const breakThings: Record<Fault, (context: FaultContext) => Promise<void>
 /** kill -9 of a Redis that keeps nothing; it comes back empty. */
 async function killRedis({
   strategy,
-  stack,
+  system,
   database,
   ledger,
   measures,
   lastReads,
   onProgress,
 }: FaultContext): Promise<void> {
-  const { redis } = stack;
+  const { redis } = system;
   if (!redis) throw new Error('To kill Redis it must be one of our own, and no Cluster');
   await measures.beforeRedisIsGone(redis.url);
   await lastReads();
@@ -82,17 +82,17 @@ async function killRedis({
 }
 
 /** Every slot of ours goes to another primary and on to the next, one after the other. */
-async function moveSlots({ stack, keys, onProgress }: FaultContext): Promise<void> {
+async function moveSlots({ system, keys, onProgress }: FaultContext): Promise<void> {
   const homes = [...keys.shardNames().map(keys.epoch), keys.reports, QUEUE];
   for (let round = 0; round < MOVES; round++)
-    for (const home of homes) await stack.redisCluster!.migrate(home);
+    for (const home of homes) await system.redisCluster!.migrate(home);
   onProgress(`${homes.length} slots have been moved ${MOVES} times`);
 }
 
 /** kill -9 of the primary that takes the reports, whose replica lacks what was acknowledged last; that takes over. */
 async function loseAPrimary(context: FaultContext): Promise<void> {
-  const { strategy, stack, database, keys, ledger, measures, lastReads, onProgress } = context;
-  const cluster = stack.redisCluster!;
+  const { strategy, system, database, keys, ledger, measures, lastReads, onProgress } = context;
+  const cluster = system.redisCluster!;
   const primary = await cluster.primaryOf(keys.reports);
   const replica = await cluster.cutOff(primary);
   await measures.beforeRedisIsGone(primary.url);
@@ -110,9 +110,9 @@ async function loseAPrimary(context: FaultContext): Promise<void> {
 
 /** kill -9, in a flush where the strategy has any. */
 async function killWorker(context: FaultContext): Promise<void> {
-  const { strategy, stack, measures, lastReads, onProgress } = context;
+  const { strategy, system, measures, lastReads, onProgress } = context;
   if (strategy === 'watermark' || strategy === 'write-behind') return killWorkerInFlush(context);
-  const [worker] = stack.services['sync-worker'];
+  const [worker] = system.services['sync-worker'];
   await lastReads();
   await measures.beforeWorkerIsGone();
   await worker!.kill();
@@ -122,8 +122,8 @@ async function killWorker(context: FaultContext): Promise<void> {
 }
 
 /** kill -9 while the flush waits in PostgreSQL for a lock that we hold. */
-async function killWorkerInFlush({ stack, measures, lastReads, onProgress }: FaultContext): Promise<void> {
-  const client = new pg.Client({ connectionString: stack.databaseUrl });
+async function killWorkerInFlush({ system, measures, lastReads, onProgress }: FaultContext): Promise<void> {
+  const client = new pg.Client({ connectionString: system.databaseUrl });
   await client.connect();
   try {
     await lastReads();
@@ -136,7 +136,7 @@ async function killWorkerInFlush({ stack, measures, lastReads, onProgress }: Fau
       );
       return rows.length > 0;
     });
-    const [worker] = stack.services['sync-worker'];
+    const [worker] = system.services['sync-worker'];
     await measures.beforeWorkerIsGone();
     await worker!.kill();
     onProgress('sync-worker is killed in a flush');
@@ -148,8 +148,8 @@ async function killWorkerInFlush({ stack, measures, lastReads, onProgress }: Fau
   }
 }
 
-async function killGateway({ stack, onProgress }: FaultContext): Promise<void> {
-  const [gateway] = stack.services['realtime-gateway'];
+async function killGateway({ system, onProgress }: FaultContext): Promise<void> {
+  const [gateway] = system.services['realtime-gateway'];
   await gateway!.kill();
   onProgress('A gateway is killed');
   await gateway!.started();
@@ -157,8 +157,8 @@ async function killGateway({ stack, onProgress }: FaultContext): Promise<void> {
 }
 
 /** SIGTERM to every instance of every service, as an upgrade does it: the next one goes when the last is ready again. */
-async function restartOneByOne({ stack, measures, onProgress }: FaultContext): Promise<void> {
-  for (const instance of Object.values(stack.services).flat()) {
+async function restartOneByOne({ system, measures, onProgress }: FaultContext): Promise<void> {
+  for (const instance of Object.values(system.services).flat()) {
     if (instance.name === 'sync-worker') await measures.beforeWorkerIsGone(instance);
     await instance.kill('SIGTERM');
     await instance.started();
@@ -171,8 +171,8 @@ async function restartOneByOne({ stack, measures, onProgress }: FaultContext): P
  * Then all of them, with nothing sent after it until Redis has everything: now only the relay knows.
  */
 async function killBetweenCommitAndApply(context: FaultContext): Promise<void> {
-  const { stack, api, onProgress } = context;
-  const replicas = stack.services['message-api'];
+  const { system, api, onProgress } = context;
+  const replicas = system.services['message-api'];
   await withUnapplied(context, async (unapplied) => {
     await replicas[0]!.kill();
     onProgress(`A message-api is killed with ${unapplied} events committed and not applied`);
@@ -195,10 +195,10 @@ async function killBetweenCommitAndApply(context: FaultContext): Promise<void> {
 
 /** Runs the work while Redis is paused and has not heard of some commits. Everybody has some of them. */
 async function withUnapplied(
-  { stack, database }: FaultContext,
+  { system, database }: FaultContext,
   work: (unapplied: number) => Promise<void>,
 ): Promise<void> {
-  const nodes = stack.redisUrls.map((url) => new Redis(url));
+  const nodes = system.redisUrls.map((url) => new Redis(url));
   const logged = async () => {
     const { rows } = await database.query<{ total: string }>('SELECT sum(head_seq) AS total FROM channels');
     return Number(rows[0]?.total);

@@ -1,6 +1,6 @@
-import type { Stack } from '@tidemark/stack';
 import { Redis } from 'ioredis';
 import type pg from 'pg';
+import type { ReplayedSystem } from './system.js';
 
 /** Bucket's upper bound in seconds -> how many were at or below it, over all that were measured. */
 type Histogram = Map<number, number>;
@@ -22,12 +22,12 @@ export class Measures {
   private rowsBefore = 0;
 
   constructor(
-    private readonly stack: Stack,
+    private readonly system: ReplayedSystem,
     private readonly database: pg.Pool,
   ) {}
 
   async begin(): Promise<void> {
-    for (const url of this.stack.redisUrls) this.redisBefore.set(url, await this.readRedis(url));
+    for (const url of this.system.redisUrls) this.redisBefore.set(url, await this.readRedis(url));
     this.rowsBefore = await this.readRows();
   }
 
@@ -37,7 +37,7 @@ export class Measures {
     this.redisBefore.delete(url);
   }
 
-  async beforeWorkerIsGone(worker = this.stack.services['sync-worker'][0]): Promise<void> {
+  async beforeWorkerIsGone(worker = this.system.services['sync-worker'][0]): Promise<void> {
     if (worker) addHistogram(this.flushLag, await scrape(worker.url), 'tidemark_flush_lag_seconds');
   }
 
@@ -47,12 +47,12 @@ export class Measures {
     counterIncrements: number;
     flushLagS: { p50: number | null; max: number | null };
   }> {
-    for (const url of this.stack.redisUrls) this.addRedis(url, await this.readRedis(url));
-    for (const worker of this.stack.services['sync-worker']) {
+    for (const url of this.system.redisUrls) this.addRedis(url, await this.readRedis(url));
+    for (const worker of this.system.services['sync-worker']) {
       addHistogram(this.flushLag, await scrape(worker.url), 'tidemark_flush_lag_seconds');
     }
     let counterIncrements = 0;
-    for (const { url } of this.stack.services['read-status-service']) {
+    for (const { url } of this.system.services['read-status-service']) {
       counterIncrements += sumOf(await scrape(url), 'tidemark_counter_increments_total');
     }
     return {

@@ -14,6 +14,8 @@ export interface ReplayReport {
   members: number;
   answers: number;
   messages: number;
+  /** How many had been sent when the first fault began and when the last was over; null without any. */
+  sentWithFaults: { from: number; to: number } | null;
   seconds: number;
   messagesPerS: number;
   sendToReceivedMs: { p50: number | null; p99: number | null; samples: number };
@@ -47,7 +49,7 @@ export function isFlawless(report: ReplayReport): boolean {
 
 /** One table, a row for each figure. */
 export function showReport(report: ReplayReport): string {
-  const { sendToReceivedMs, changeToFlushS, seconds } = report;
+  const { sendToReceivedMs, changeToFlushS, seconds, sentWithFaults } = report;
   const whole = (value: number) => Math.round(value).toLocaleString('en');
   const ms = (value: number | null) => (value === null ? '-' : `${value.toFixed(1)} ms`);
   const atMost = (value: number | null) =>
@@ -64,6 +66,12 @@ export function showReport(report: ReplayReport): string {
     ['processes', processes],
     ['channels, members, clients', [report.channels, report.members, report.clients].map(whole).join(', ')],
     ['messages', whole(report.messages)],
+    [
+      'sent before and during faults',
+      sentWithFaults === null
+        ? '-'
+        : `${whole(sentWithFaults.from)}, ${whole(sentWithFaults.to - sentWithFaults.from)}`,
+    ],
     ['messages/s', whole(report.messagesPerS)],
     [
       'send to received, p50 / p99',

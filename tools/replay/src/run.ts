@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceName } from '@tidemark/contracts';
 import { Database } from '@tidemark/database';
 import { connectRedis, Keys, type RedisClient } from '@tidemark/redis';
-import { startStack, type Stack } from '@tidemark/stack';
+import { startStack } from '@tidemark/stack';
 import { CursorLedger, waitForRest, type Strategy } from '@tidemark/testing';
 import pg from 'pg';
 import { Answers } from './answers.js';
@@ -21,6 +21,7 @@ import { Quantiles } from './quantiles.js';
 import { Random } from './random.js';
 import { isFlawless, type ReplayReport } from './report.js';
 import { noTally, type RunState } from './run-state.js';
+import type { ReplayedSystem } from './system.js';
 import { judge } from './verdict.js';
 
 export interface ReplayOptions {
@@ -40,6 +41,8 @@ export interface ReplayOptions {
   seed?: number;
   /** Settings of the services, such as FLUSH_INTERVAL_MS. */
   env?: Record<string, string>;
+  /** Empty, of the same strategy, and left as it then is. Without it the replay brings up and stops one of its own. */
+  system?: ReplayedSystem;
   onProgress?: (line: string) => void;
 }
 
@@ -62,13 +65,18 @@ const REST_MS = 120_000;
 /** PostgreSQL's statistics are about a second behind. */
 const STATISTICS_MS = 1_500;
 
-/** Replays a folder of logs against a stack of its own, and holds what came of it to the oracle. */
+/** Replays a folder of logs, and holds what came of it to the oracle. */
 export async function runReplay(options: ReplayOptions): Promise<ReplayReport> {
-  const { strategy = 'watermark', onProgress = () => {} } = options;
+  const { system, onProgress = () => {} } = options;
   const script = writeScript(readLogFolder(options.folder), options.limit);
   onProgress(
     `${script.messages} messages of ${script.users.length} users in ${script.channels.length} channels`,
   );
+  return system ? replayAgainst(system, script, options) : replayAgainstStack(script, options);
+}
+
+async function replayAgainstStack(script: Script, options: ReplayOptions): Promise<ReplayReport> {
+  const { strategy = 'watermark', onProgress = () => {} } = options;
   const logs = mkdtempSync(join(tmpdir(), 'tidemark-replay-'));
   const stack = await startStack({
     dataDir: logs,
@@ -82,27 +90,49 @@ export async function runReplay(options: ReplayOptions): Promise<ReplayReport> {
     onProgress,
   });
   let isFine = false;
+  try {
+    await flushToDisk(stack.databaseUrl);
+    const report = await replayAgainst(stack, script, options);
+    isFine = isFlawless(report) && report.troubles.every((trouble) => !trouble.includes(': 500 '));
+    return report;
+  } finally {
+    await stack.stop();
+    if (isFine) rmSync(logs, { recursive: true, force: true });
+    else onProgress(`What the services said is in ${join(logs, 'logs')}`);
+  }
+}
+
+/** Figures of commits that are not flushed to disk would flatter. */
+async function flushToDisk(databaseUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    await client.query('ALTER SYSTEM SET fsync = on');
+    await client.query('SELECT pg_reload_conf()');
+  } finally {
+    await client.end();
+  }
+}
+
+async function replayAgainst(
+  system: ReplayedSystem,
+  script: Script,
+  options: ReplayOptions,
+): Promise<ReplayReport> {
+  const { strategy = 'watermark', onProgress = () => {} } = options;
   const http = new Http(HTTP_SOCKETS_MAX);
-  const database = new pg.Pool({ connectionString: stack.databaseUrl, max: 4 });
+  const database = new pg.Pool({ connectionString: system.databaseUrl, max: 4 });
   // Waits while Redis is away: it is killed on purpose.
-  const redis = connectRedis(stack.redisAddress, () => {}, {
+  const redis = connectRedis(system.redisAddress, () => {}, {
     enableOfflineQueue: true,
     maxRetriesPerRequest: null,
   });
   try {
-    // Figures of commits that are not flushed to disk would flatter.
-    await database.query('ALTER SYSTEM SET fsync = on');
-    await database.query('SELECT pg_reload_conf()');
-    const report = await play({ ...options, strategy, onProgress, script, stack, http, database, redis });
-    isFine = isFlawless(report) && report.troubles.every((trouble) => !trouble.includes(': 500 '));
-    return report;
+    return await play({ ...options, strategy, onProgress, script, system, http, database, redis });
   } finally {
     redis.disconnect();
     http.close();
     await database.end();
-    await stack.stop();
-    if (isFine) rmSync(logs, { recursive: true, force: true });
-    else onProgress(`What the services said is in ${join(logs, 'logs')}`);
   }
 }
 
@@ -110,17 +140,17 @@ interface Run extends ReplayOptions {
   strategy: Strategy;
   onProgress: (line: string) => void;
   script: Script;
-  stack: Stack;
+  system: ReplayedSystem;
   http: Http;
   database: pg.Pool;
   redis: RedisClient;
 }
 
 async function play(run: Run): Promise<ReplayReport> {
-  const { script, stack, database, onProgress, clients = 100 } = run;
+  const { script, system, database, onProgress, clients = 100 } = run;
   const random = new Random(run.seed ?? Math.floor(Math.random() * 1_000_000_000));
   const state: RunState = {
-    api: new Api(stack.services, run.http),
+    api: new Api(system, run.http),
     ledger: new CursorLedger(),
     answers: new Answers(),
     sentAtMs: new Map(),
@@ -128,10 +158,10 @@ async function play(run: Run): Promise<ReplayReport> {
     tally: noTally(),
     ghosts: [],
   };
-  const measures = new Measures(stack, database);
+  const measures = new Measures(system, database);
   await measures.begin();
   onProgress(`Making everybody and connecting ${clients} clients (seed ${random.seed})`);
-  const crowd = await gather({ stack, script, clients, random, state });
+  const crowd = await gather({ system, script, clients, random, state });
   try {
     return await perform({ ...run, random, state, measures, crowd });
   } finally {
@@ -152,13 +182,14 @@ interface Performance extends Run {
 }
 
 async function perform(run: Performance): Promise<ReplayReport> {
-  const { script, stack, database, redis, strategy, random, state, measures, crowd } = run;
+  const { script, system, database, redis, strategy, random, state, measures, crowd } = run;
   const { onProgress, faults = [], speed = 'max' } = run;
   const keys = new Keys(SHARDS);
   for (const behaviour of crowd.behaviours) behaviour.start();
 
   let broken = Promise.resolve();
   let begun = 0;
+  let sentWithFaults: ReplayReport['sentWithFaults'] = null;
   const reading = new Set(crowd.behaviours.map(({ device }) => device.person));
   const lastReads = async () => {
     const persons = new Set([...reading].filter(() => random.chance(QUIET_SHARE)));
@@ -173,12 +204,14 @@ async function perform(run: Performance): Promise<ReplayReport> {
       const fault = faults[begun];
       if (!fault || state.tally.sent < ((begun + 1) * script.messages) / (faults.length + 1)) return;
       begun += 1;
-      broken = broken.then(() =>
-        breakThings[fault]({
-          ...{ strategy, stack, database, redis, keys, api: state.api, ledger: state.ledger },
+      const from = sentWithFaults?.from ?? state.tally.sent;
+      broken = broken.then(async () => {
+        await breakThings[fault]({
+          ...{ strategy, system, database, redis, keys, api: state.api, ledger: state.ledger },
           ...{ measures, lastReads, onProgress },
-        }),
-      );
+        });
+        sentWithFaults = { from, to: state.tally.sent };
+      });
       broken.catch(() => undefined); // awaited below
     },
   });
@@ -204,7 +237,7 @@ async function perform(run: Performance): Promise<ReplayReport> {
 
   onProgress('Asking the oracle');
   const { sent } = conductor;
-  const logEpoch = await readLogEpoch(stack);
+  const logEpoch = await readLogEpoch(system);
   const verdict = await judge({ state, crowd, sent, database, redis, keys, logEpoch, strategy });
 
   const { tally, sendToReceivedMs } = state;
@@ -218,12 +251,13 @@ async function perform(run: Performance): Promise<ReplayReport> {
       strategy,
       faults,
       seed: random.seed,
-      instances: run.instances ?? unevenInstances,
+      instances: countInstances(system),
     },
     clients: crowd.devices.length,
     channels: script.channels.length,
     answers: state.answers.size,
     messages: tally.sent,
+    sentWithFaults,
     ...{ seconds, messagesPerS: tally.sent / seconds },
     sendToReceivedMs: {
       p50: sendToReceivedMs.at(0.5),
@@ -239,6 +273,11 @@ async function perform(run: Performance): Promise<ReplayReport> {
     ...{ ...verdict, findings: [...findings, ...verdict.findings] },
     troubles: [...state.api.troubles].map(([what, times]) => `${times} x ${what}`),
   };
+}
+
+function countInstances({ services }: ReplayedSystem): Record<ServiceName, number> {
+  const counts = Object.entries(services).map(([name, instances]) => [name, instances.length]);
+  return Object.fromEntries(counts) as Record<ServiceName, number>;
 }
 
 /** Waits until every client has everything up to the heads; what does not come is missing. */
@@ -277,9 +316,9 @@ async function logicalIncrements(database: pg.Pool): Promise<number> {
   return Number(rows[0]?.increments);
 }
 
-async function readLogEpoch(stack: Stack): Promise<string> {
+async function readLogEpoch({ databaseUrl }: ReplayedSystem): Promise<string> {
   const database = await Database.connect({
-    url: stack.databaseUrl,
+    url: databaseUrl,
     applicationName: 'tidemark-replay',
     poolSizeMax: 1,
   });

@@ -1,5 +1,5 @@
 export { seedCommunity } from './community.js';
-export { type DevClaims } from './dev-token.js';
+export { type DevClaims, signToken } from './dev-token.js';
 export { StackOptionsError, type StackOptions } from './options.js';
 export { ServiceInstance } from './service-instance.js';
 export { buildWeb } from './site/build-web.js';

@@ -1,5 +1,6 @@
 import type { Channel, Chat } from '@tidemark/client';
 import { useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 import { LineForm } from './line-form.js';
 
 type Way = 'make' | 'join';
@@ -15,11 +16,13 @@ export function Entrances({ chat, onOpen }: { chat: Chat; onOpen: (channelId: st
   };
   const enter = async (coming: Promise<Channel>) => {
     const { id } = await coming;
-    setWay(null);
-    onOpen(id);
-    // To the channel that is open now, once it is shown.
     const list = ways.current?.parentElement;
-    requestAnimationFrame(() => list?.querySelector<HTMLElement>('[aria-current]')?.focus());
+    // Shown at once: the next frame may come before it, and the focus would stay with the channel that was open.
+    flushSync(() => {
+      setWay(null);
+      onOpen(id);
+    });
+    list?.querySelector<HTMLElement>('[aria-current]')?.focus();
   };
   const button = (name: string, to: Way) => (
     <button type="button" aria-expanded={way === to} onClick={() => (way === to ? close() : setWay(to))}>

@@ -1,6 +1,8 @@
 import type { Channel, ChannelSnapshot, Chat, User } from '@tidemark/client';
 import type { MemberPage } from '@tidemark/contracts';
 import { useEffect, useState, useSyncExternalStore } from 'react';
+import { asNow } from '../people/names.js';
+import { useChatSnapshot } from '../people/use-chat.js';
 
 export const useChannel = (channel: Channel): ChannelSnapshot =>
   useSyncExternalStore(channel.subscribe, channel.getSnapshot);
@@ -15,7 +17,7 @@ export async function loadMembers(chat: Chat, channel: Channel): Promise<User[]>
   return items.map(({ user }) => user);
 }
 
-/** The members that a small chat client shows and names: the first hundred. */
+/** The members that a small chat client shows and names: the first hundred, as they are called now. */
 export function useMembers(chat: Chat, channel: Channel): readonly User[] {
   const [members, setMembers] = useState<readonly User[]>([]);
   useEffect(() => {
@@ -34,5 +36,6 @@ export function useMembers(chat: Chat, channel: Channel): readonly User[] {
       stop();
     };
   }, [chat, channel]);
-  return members;
+  useChatSnapshot(chat);
+  return members.map((user) => asNow(chat, user));
 }

@@ -2,6 +2,7 @@ import type { Channel, ChannelSnapshot, Chat, Message, User } from '@tidemark/cl
 import { useEffect, useState } from 'react';
 import { AddPeople } from '../channels/add-people.js';
 import { useChannel, useMembers } from '../channels/use-channel.js';
+import { asNow } from '../people/names.js';
 import { useChatSnapshot } from '../people/use-chat.js';
 import { Composer } from './composer.js';
 import { firstLook, firstNew, look } from './divider.js';
@@ -165,7 +166,8 @@ function Announcer({ chat, channel }: { chat: Chat; channel: Channel }) {
   useEffect(
     () =>
       channel.on('message', (message: Message) => {
-        if (message.author.id !== chat.userId) setLast(`${message.author.name}: ${message.text ?? ''}`);
+        const author = asNow(chat, message.author);
+        if (author.id !== chat.userId) setLast(`${author.name}: ${message.text ?? ''}`);
       }),
     [chat, channel],
   );

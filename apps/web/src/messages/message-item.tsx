@@ -1,5 +1,6 @@
 import type { Channel, Chat, ChatMessage, SentMessage, User } from '@tidemark/client';
 import { useState } from 'react';
+import { asNow } from '../people/names.js';
 import { Composer } from './composer.js';
 import { mentionsIn, piecesOf } from './mentions.js';
 import { ReadBy } from './read-by.js';
@@ -45,7 +46,8 @@ function Stored(props: ItemProps & { message: SentMessage }) {
   const [editing, setEditing] = useState(false);
   const [asked, setAsked] = useState(false);
   const [error, setError] = useState<string | null>(null);
-  const { author, seq, text } = message;
+  const { seq, text } = message;
+  const author = asNow(chat, message.author);
   const attempt = (deed: Promise<unknown>) => {
     setError(null);
     deed.catch((failure: Error) => setError(failure.message));

@@ -1,10 +1,11 @@
 import type { Channel, Chat } from '@tidemark/client';
 import { useEffect, useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 import { ChannelList } from '../channels/channel-list.js';
 import { Conversation } from '../messages/conversation.js';
 import type { Person, StackInfo } from '../stack.js';
 import { Thread } from '../threads/thread.js';
-import { useChat, useChatSnapshot } from './use-chat.js';
+import { tooManySockets, useChat, useChatSnapshot } from './use-chat.js';
 
 interface Here {
   /** This is where the reader is: only here does anything become read. */
@@ -91,11 +92,9 @@ function Rooms({ chat, person, isHere }: { chat: Chat; person: Person; isHere: b
     setThreadSeq(thread);
   };
   const close = () => {
-    setThreadSeq(null);
-    // Back to where it was opened, once that is shown again.
-    requestAnimationFrame(() =>
-      rooms.current?.querySelector<HTMLElement>(`[data-seq="${threadSeq}"]`)?.focus({ preventScroll: true }),
-    );
+    // Back to where it was opened, which must be shown again by then.
+    flushSync(() => setThreadSeq(null));
+    rooms.current?.querySelector<HTMLElement>(`[data-seq="${threadSeq}"]`)?.focus({ preventScroll: true });
   };
   return (
     <>
@@ -146,9 +145,11 @@ const words = { connecting: 'Connecting…', online: 'Online', offline: 'Reconne
 
 function ConnectionState({ chat }: { chat: Chat }) {
   const { state } = useChatSnapshot(chat);
+  const [crowded, setCrowded] = useState(false);
+  useEffect(() => chat.on('state', (_, error) => setCrowded(error?.code === 'rate-limited')), [chat]);
   return (
     <span role="status" className="state" data-state={state}>
-      {words[state]}
+      {crowded ? tooManySockets : words[state]}
     </span>
   );
 }

@@ -1,4 +1,4 @@
-import { type Chat, type ChatSnapshot, connect, type Message } from '@tidemark/client';
+import { type Chat, ChatError, type ChatSnapshot, connect, type Message } from '@tidemark/client';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import { latencies } from '../panel/measured.js';
 import { type Person, type StackInfo, tokenFor } from '../stack.js';
@@ -7,6 +7,9 @@ export interface Entrance {
   chat: Chat | null;
   error: string | null;
 }
+
+/** What one can do something about; trying again by itself changes nothing. */
+export const tooManySockets = 'Too many windows are open. Close one.';
 
 /** A connection of somebody's own, for as long as they are in the page. */
 export function useChat({ user }: Person, index: number, { urls }: StackInfo): Entrance {
@@ -35,7 +38,9 @@ export function useChat({ user }: Person, index: number, { urls }: StackInfo): E
         if (!leave.signal.aborted) setEntrance({ chat, error: null });
       })
       .catch((error: Error) => {
-        if (!leave.signal.aborted) setEntrance({ chat: null, error: error.message });
+        const crowded = error instanceof ChatError && error.code === 'rate-limited';
+        if (!leave.signal.aborted)
+          setEntrance({ chat: null, error: crowded ? tooManySockets : error.message });
       });
     return () => {
       leave.abort();

@@ -5,6 +5,9 @@ import { launchBrowser } from './browser.js';
 
 const patienceMs = 90_000;
 
+/** Of one user on one gateway: more than any test opens unless it wants to. */
+export const socketsMax = 8;
+
 /** What a browser says by itself when the other end is away, as when a test kills it, or refuses. */
 const awayWords = /WebSocket connection|ERR_CONNECTION_REFUSED|status of (404|503)|ERR_EMPTY_RESPONSE/;
 
@@ -26,7 +29,10 @@ export class Seaside {
     const folder = await buildWeb(projectFolder());
     const stack = await startStack({
       instances: { 'message-api': 2, 'realtime-gateway': 2 },
-      env: { FLUSH_INTERVAL_MS: '1000', DRAIN_MS: '2000', LOG_LEVEL: 'warn' },
+      env: {
+        ...{ FLUSH_INTERVAL_MS: '1000', DRAIN_MS: '2000', LOG_LEVEL: 'warn' },
+        USER_SOCKETS_MAX: String(socketsMax),
+      },
       ...{ durable: false, stackFile: null },
     });
     await seedCommunity(stack);

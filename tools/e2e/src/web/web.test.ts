@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectFolder, waitFor } from '@tidemark/engines';
 import type { Page } from 'playwright-core';
-import { Seaside, Somebody } from './seaside.js';
+import { io } from 'socket.io-client';
+import { Seaside, socketsMax, Somebody } from './seaside.js';
 
 const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 /** A browser, two of each service and their engines share a machine: patience says nothing about speed. */
@@ -135,6 +136,25 @@ describe('the web app', () => {
     await others.getByText('Linus, offline').waitFor();
   });
 
+  it('calls people by the name that they have now', async () => {
+    const call = async (name: string) => {
+      const { url } = seaside.stack.services['message-api'][0]!;
+      const response = await fetch(`${url}/v1/users`, {
+        method: 'POST',
+        headers: {
+          authorization: `Bearer ${seaside.stack.token('root', { role: 'admin' })}`,
+          'content-type': 'application/json',
+        },
+        body: JSON.stringify({ users: [{ externalId: 'grace', name }] }),
+      });
+      expect(response.status).toBe(200);
+      await ada.message('The tide is turning').locator('strong').getByText(name, { exact: true }).waitFor();
+      await ada.column.getByRole('list', { name: 'Members' }).getByText(`${name}, online`).waitFor();
+    };
+    await call('Grace H.');
+    await call('Grace');
+  });
+
   it('marks as unread from a message on, and does not take it back by itself', async () => {
     await ada.composer.click();
     await ada.do('The tide is turning', 'Mark unread');
@@ -240,7 +260,9 @@ describe('the web app', () => {
     await grace.message('Mind the sandbanks').waitFor();
     const other = new Somebody(await seaside.visit('?as=linus'), 'Linus');
     await unreadIs(other, 'sandbanks', 1);
-    await Promise.all([ada.open('general'), grace.open('general')]);
+    // One after the other: they share a mouse.
+    await ada.open('general');
+    await grace.open('general');
   });
 
   it('takes a cut socket up again without a word lost', async () => {
@@ -304,6 +326,22 @@ describe('the web app', () => {
     await until('a flush', async () => {
       return (await numberIn('Flushed cursors')) > 0 && (await numberIn('Dirty cursors')) === 0;
     });
+  });
+
+  it('says that there are too many windows', async () => {
+    const token = seaside.stack.token('linus', { name: 'Linus' });
+    const sockets = seaside.stack.services['realtime-gateway'].flatMap(({ url }) =>
+      Array.from({ length: socketsMax }, () =>
+        io(url, { auth: { token }, transports: ['websocket'], forceNew: true }),
+      ),
+    );
+    try {
+      await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('ready', resolve))));
+      const { column } = new Somebody(await seaside.visit('?as=linus'), 'Linus');
+      await column.getByRole('alert').getByText('Too many windows are open').waitFor();
+    } finally {
+      for (const socket of sockets) socket.disconnect();
+    }
   });
 
   it('can be used with the keyboard alone', async () => {
