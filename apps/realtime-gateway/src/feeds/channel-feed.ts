@@ -12,8 +12,13 @@ const waitingMax = 2_000;
 /** Missed more than this, all at once: clients fetch anew instead. */
 const gapMax = 1_000;
 const recentMax = 128;
+/** Events times subscriptions that are offered before others get a turn: some ten milliseconds' work. */
+const offersPerTurn = 5_000;
 /** The log has nothing although Redis spoke of more: after as many looks it is Redis that is wrong. */
 const emptyLooksMax = 20;
+
+/** What a feed hears of its channel. */
+type Heard = Exclude<Publication, { typing: string }>;
 
 export interface FeedOptions {
   pages: LogPages;
@@ -35,6 +40,8 @@ export class ChannelFeed {
   /** The highest seq that is known to exist. */
   private target = 0;
   private readonly waiting = new Map<number, FeedEvent>();
+  /** What came while there was too much to offer in one turn, in order. */
+  private unheard: Heard[] = [];
   /** The last events emitted, contiguous, for short catch-ups. */
   private recent: FeedEvent[] = [];
   private timer: NodeJS.Timeout | null = null;
@@ -59,7 +66,35 @@ export class ChannelFeed {
     this.advance();
   }
 
-  hear(publication: Exclude<Publication, { typing: string }>): void {
+  /** A long run for many subscriptions is heard in pieces, a turn of the event loop for each. */
+  hear(publication: Heard): void {
+    const pieces = this.piecesOf(publication);
+    if (pieces.length === 1 && this.unheard.length === 0) return this.hearNow(publication);
+    if (this.unheard.length === 0) setImmediate(() => this.hearNext());
+    this.unheard.push(...pieces);
+  }
+
+  private hearNext(): void {
+    const next = this.unheard.shift();
+    if (!next || this.closed) return;
+    this.hearNow(next);
+    if (this.unheard.length > 0) setImmediate(() => this.hearNext());
+  }
+
+  private piecesOf(publication: Heard): Heard[] {
+    if ('headSeq' in publication) return [publication];
+    const { events } = publication;
+    // As what comes too early: it is read from the log when it is its turn.
+    if (this.unheard.length > waitingMax) return [{ headSeq: events.at(-1)?.seq ?? 0 }];
+    const size = Math.max(1, Math.floor(offersPerTurn / Math.max(1, this.subscriptions.size)));
+    if (events.length <= size) return [publication];
+    const pieces: Heard[] = [];
+    for (let from = 0; from < events.length; from += size)
+      pieces.push({ events: events.slice(from, from + size) });
+    return pieces;
+  }
+
+  private hearNow(publication: Heard): void {
     if ('headSeq' in publication) {
       this.target = Math.max(this.target, publication.headSeq);
     } else {
