@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { isFlawless, runReplay, showReport, type Fault } from '@tidemark/replay';
+import { faults as allFaults, isFlawless, runReplay, showReport, type Fault } from '@tidemark/replay';
 import { strategies as allStrategies, type Strategy } from '@tidemark/testing';
 import {
   checkConformance,
@@ -36,6 +36,9 @@ const strategies = values.strategies.split(',') as Strategy[];
 const seed = values.seed === undefined ? undefined : Number(values.seed);
 if (seed !== undefined && !Number.isInteger(seed))
   throw new Error(`--seed: "${values.seed}" is not a whole number`);
+const faults = values.faults.split(',') as Fault[];
+const unknown = faults.find((fault) => !allFaults.includes(fault));
+if (unknown !== undefined) throw new Error(`--faults: there is no "${unknown}", but ${allFaults.join(', ')}`);
 let failures = 0;
 
 for (const strategy of values['skip-histories'] ? [] : strategies) {
@@ -68,7 +71,7 @@ for (const folder of values.folders.split(',').map((name) => join(values.logs, n
     continue;
   }
   for (const strategy of strategies) {
-    for (const fault of values.faults.split(',') as Fault[]) {
+    for (const fault of faults) {
       const report = await runReplay({ folder, strategy, faults: [fault] });
       say(showReport(report));
       for (const finding of report.findings) say(finding);

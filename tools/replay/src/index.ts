@@ -1,4 +1,4 @@
-export { type Fault } from './faults.js';
+export { faults, type Fault } from './faults.js';
 export { Http } from './http.js';
 export { Quantiles } from './quantiles.js';
 export { isFlawless, showReport, type ReplayReport } from './report.js';

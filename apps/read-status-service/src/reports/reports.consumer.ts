@@ -42,6 +42,7 @@ export class ReportsConsumer implements OnApplicationBootstrap {
   private readonly blocking: RedisClient;
   private running: Promise<void> = Promise.resolve();
   private stopped = false;
+  /** So many held a batch of reports, by what the last ones held. */
   private requestsAtOnce = 16;
   /** Redis' clock, which names the entries, less ours. */
   private redisAheadMs = 0;

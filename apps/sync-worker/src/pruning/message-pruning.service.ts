@@ -1,12 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog, MessagePruningStore } from '@tidemark/channel-log';
 import { CONFIG, Drain, LOG, Metrics, type Config, type Log } from '@tidemark/runtime';
+import { throughDueChannels } from './due-channels.js';
 
-const CHANNELS_MAX = 500;
 /** Messages a transaction, and so an event: some milliseconds for which the channel takes no sends. */
 const MESSAGES_MAX = 1_000;
-/** What is left then, the next run takes. */
-const RUN_MS = 300_000;
 
 /** Keeps messages to MESSAGE_RETENTION_DAYS. Members see them go, and counts follow. */
 @Injectable()
@@ -31,15 +29,16 @@ export class MessagePruning {
   async run(): Promise<number> {
     const { messageRetentionDays } = this.config;
     if (messageRetentionDays === 0) return 0;
-    const until = performance.now() + RUN_MS;
-    const mayGoOn = () => !this.drain.draining && performance.now() < until;
     let steps = 0;
-    for (let channelIds = await this.candidates('0'); channelIds.length > 0 && mayGoOn();) {
-      for (const channelId of channelIds) {
-        while (mayGoOn() && (await this.step(channelId))) steps++;
-      }
-      channelIds = await this.candidates(channelIds.at(-1)!);
-    }
+    await throughDueChannels(
+      this.drain,
+      (afterId, limit) => this.store.candidates(afterId, messageRetentionDays, limit),
+      async (channelId) => {
+        const isMore = await this.step(channelId);
+        if (isMore) steps++;
+        return isMore;
+      },
+    );
     if (steps > 0) this.appLog.info({ steps }, 'messages pruned');
     return steps;
   }
@@ -53,9 +52,5 @@ export class MessagePruning {
     // Committed: where Redis cannot be told now, the relay tells it.
     await this.log.reach(channelId, seq).catch((err: unknown) => this.appLog.debug({ err }, 'apply'));
     return true;
-  }
-
-  private candidates(afterId: string): Promise<string[]> {
-    return this.store.candidates(afterId, this.config.messageRetentionDays, CHANNELS_MAX);
   }
 }

@@ -63,8 +63,11 @@ async function replayAgainstContainers(options: Parameters<typeof runReplay>[0])
     isFine = isFlawless(report) && findings.length === 0;
     return isFine ? 0 : 1;
   } finally {
-    if (!isFine) progress(`What the containers said is in ${await deployment.keepLogs()}`);
-    await deployment.down();
+    try {
+      if (!isFine) progress(`What the containers said is in ${await deployment.keepLogs()}`);
+    } finally {
+      await deployment.down();
+    }
   }
 }
 
