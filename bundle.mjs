@@ -63,8 +63,6 @@ if (inputs.some((path) => !bundles.includes(path) && changedMs(path) > bundledMs
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    // Nest names providers by their classes.
-    keepNames: true,
     sourcemap: true,
     sourcesContent: false,
     external: optional.flatMap((name) => [name, `${name}/*`]),

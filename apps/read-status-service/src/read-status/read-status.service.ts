@@ -51,15 +51,12 @@ export class ReadStatusService {
    * changes nothing.
    */
   async advance(reports: readonly Report[]): Promise<Reported[]> {
-    const [ofChannels, ofThreads] = [
-      reports.filter((report) => !isOfThread(report)),
-      reports.filter(isOfThread),
-    ];
-    const [channels, threads] = await Promise.all([
-      this.advanceChannels(ofChannels),
-      this.advanceThreads(ofThreads),
+    const answers = await Promise.all([
+      this.advanceChannels(reports.filter((report) => !isOfThread(report))),
+      this.advanceThreads(reports.filter(isOfThread)),
     ]);
-    return reports.map((report) => (isOfThread(report) ? threads.shift() : channels.shift()) ?? null);
+    const [ofChannels, ofThreads] = answers.map((each) => each.values());
+    return reports.map((report) => (isOfThread(report) ? ofThreads! : ofChannels!).next().value ?? null);
   }
 
   private async advanceThreads(reports: readonly ThreadReport[]): Promise<Reported[]> {
@@ -206,15 +203,15 @@ export class ReadStatusService {
     standings: readonly (Standing | null)[],
     reports: readonly Report[] = [],
   ): Promise<Reported[]> {
-    const owned = standings.flatMap((standing, at) => (standing ? [{ ...standing, at }] : []));
-    const counts = await this.strategy.counts(owned, new Map());
-    const answers = new Array<Reported>(standings.length).fill(null);
-    owned.forEach((cursor, i) => (answers[cursor.at] = toCount(cursor, counts[i]!)));
+    const owned = standings.filter((standing) => standing !== null);
+    const counts = (await this.strategy.counts(owned, new Map())).values();
+    const answers = standings.map((standing) => standing && toCount(standing, counts.next().value!));
     await this.publish(
-      owned.flatMap(({ userId, at, moved }) => {
-        const count = answers[at];
-        return count && moved ? [{ userId, count, except: reports[at]?.socketId }] : [];
-      }),
+      standings.flatMap((standing, at) =>
+        standing?.moved
+          ? [{ userId: standing.userId, count: answers[at]!, except: reports[at]?.socketId }]
+          : [],
+      ),
     );
     return answers;
   }
