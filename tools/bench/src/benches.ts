@@ -1,5 +1,6 @@
 import type { Bench } from './bench.js';
 import { appends } from './benches/append.js';
+import { blocking } from './benches/blocking.js';
 import { bursts } from './benches/bursts.js';
 import { bytes } from './benches/bytes.js';
 import { deliveries } from './benches/deliveries.js';
@@ -15,6 +16,6 @@ import { writeBehind } from './benches/write-behind.js';
 
 /** In the order of the table. */
 export const benches: readonly Bench[] = [
-  ...[reports, singleReports, writeBehind, updates, members, latency],
+  ...[reports, singleReports, writeBehind, blocking, updates, members, latency],
   ...[flush, bytes, rebuild, fanOut, deliveries, bursts, appends, httpSends],
 ];

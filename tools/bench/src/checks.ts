@@ -81,6 +81,19 @@ export async function flushed(world: World, timeoutMs = 60_000): Promise<number>
   return (performance.now() - startedMs) / 1000;
 }
 
+/** Waits until the runs of channels, or of all, are counted into every member. */
+export async function counted({ redis, keys }: World, channels?: readonly { id: string }[]): Promise<void> {
+  const shardNames = channels
+    ? [...new Set(channels.map(({ id }) => keys.channelShardName(id)))]
+    : keys.channelShards();
+  for (;;) {
+    const pipeline = redis.pipeline();
+    for (const shardName of shardNames) pipeline.xlen(keys.stream(shardName));
+    if (((await pipeline.exec()) ?? []).every(([, length]) => length === 0)) return;
+    await delay(1);
+  }
+}
+
 export async function dirtyMembers({ redis, keys }: World): Promise<number> {
   const pipeline = redis.pipeline();
   for (const shardName of keys.userShards()) pipeline.zcard(keys.dirty(shardName));

@@ -5,8 +5,8 @@ import { Script } from './script.js';
 
 const script = new Script('read-dirty.lua');
 
-/** Members a call: some milliseconds of Redis, however large a flush is. */
-const membersMax = 500;
+/** Members a call: two or three milliseconds of Redis where each is of another user, however large a flush is. */
+const membersMax = 200;
 /** Marks looked through a call: a millisecond of Redis. */
 const scannedMax = 5_000;
 

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { timesBareAtLeast, type Bench, type Sample } from '../bench.js';
-import { flushed, shortened, wrongCounts } from '../checks.js';
+import { counted, flushed, shortened, wrongCounts } from '../checks.js';
 import { appendForApply } from '../messages.js';
 import { figure } from '../meter.js';
 import { channelOf, people, type Person } from '../population.js';
@@ -145,19 +145,6 @@ async function intoOne(world: World, channel: Channel, until: number): Promise<n
     }
   }
   return increments;
-}
-
-/** Waits until the runs of channels, or of all, are counted into every member. */
-async function counted({ redis, keys }: World, channels?: readonly Channel[]): Promise<void> {
-  const shardNames = channels
-    ? [...new Set(channels.map(({ id }) => keys.channelShardName(id)))]
-    : keys.channelShards();
-  for (;;) {
-    const pipeline = redis.pipeline();
-    for (const shardName of shardNames) pipeline.xlen(keys.stream(shardName));
-    if (((await pipeline.exec()) ?? []).every(([, length]) => length === 0)) return;
-    await delay(1);
-  }
 }
 
 /** PostgreSQL's columns, member by member; and what members are told, held to the oracle. */

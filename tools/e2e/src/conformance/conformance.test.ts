@@ -3,7 +3,7 @@ import { strategies } from '@tidemark/testing';
 import { checkConformance, checkLossOfRedis, startConformanceStack } from './conformance.js';
 
 /** `npm run test:long` plays 10,000 and more. */
-const histories = Number(process.env['HISTORIES'] ?? 4);
+const histories = Number(process.env['HISTORIES'] ?? 60);
 
 describe.each(strategies)('under %s', (strategy) => {
   let stack: Stack;
