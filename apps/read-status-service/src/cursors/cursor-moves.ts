@@ -44,6 +44,15 @@ export class CursorMoves {
     return reads.map((read, i) => standing(read, merged[i]!));
   }
 
+  async deliver(deliveries: readonly Read[]): Promise<boolean[]> {
+    const merged = await this.cursors.merge(
+      deliveries.map(({ userId, channelId, cursor }) => ({
+        ...{ userId, channelId, verb: 'deliver', cursor, counters: 'none' },
+      })),
+    );
+    return merged.map(({ outcome }) => outcome !== 'not-member');
+  }
+
   async markUnread(
     member: Membership,
     fromSeq: number,

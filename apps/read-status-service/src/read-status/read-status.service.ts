@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog, type Consistency } from '@tidemark/channel-log';
 import type { Count, Notice, Unread } from '@tidemark/contracts';
-import { Keys, RedisConnection, RedisMemory, type MergedCursor } from '@tidemark/redis';
+import { Keys, RedisConnection, RedisMemory } from '@tidemark/redis';
 import { activeSpan, LOG, ProblemError, traceParentOf, type Log, type TraceParent } from '@tidemark/runtime';
 import { chunks, type ExactCount } from '../counts/unread-counter.js';
 import { CursorCache } from '../cursors/cursor-cache.js';
@@ -94,18 +94,15 @@ export class ReadStatusService {
 
   /** One member's device in one channel, or a refusal. */
   async deliverOne(report: Report): Promise<void> {
-    const [outcome] = await this.noteDelivered([report]);
-    if (!outcome || outcome.outcome === 'not-member') throw await this.refusal(report);
+    const [isMember] = await this.noteDelivered([report]);
+    if (!isMember) throw await this.refusal(report);
   }
 
-  private async noteDelivered(reports: readonly Report[]): Promise<MergedCursor[]> {
+  /** Whether each is of a member, those aside whose channel there is not. */
+  private async noteDelivered(reports: readonly Report[]): Promise<boolean[]> {
+    if (reports.length === 0) return [];
     await this.memory.ensureRoom('members');
-    const known = clamped(reports, await this.headsFor(reports));
-    return this.cursors.merge(
-      known.map(({ userId, channelId, cursor }) => ({
-        ...{ userId, channelId, verb: 'deliver', cursor, counters: 'none' },
-      })),
-    );
+    return this.strategy.deliver(clamped(reports, await this.headsFor(reports)));
   }
 
   /** Unread from `fromSeq` on. Committed before it is answered. */

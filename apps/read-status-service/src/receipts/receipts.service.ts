@@ -1,8 +1,16 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ChannelLog } from '@tidemark/channel-log';
 import type { PageQuery, Readers } from '@tidemark/contracts';
-import { Keys, readDirtyOfChannel } from '@tidemark/redis';
-import { afterCursor, pageOf, ProblemError, type Identity } from '@tidemark/runtime';
+import { groupByShard, Keys, readDirtyOfChannel, readMembers, type DirtyCursor } from '@tidemark/redis';
+import {
+  afterCursor,
+  CONFIG,
+  keptUnder,
+  pageOf,
+  ProblemError,
+  type Config,
+  type Identity,
+} from '@tidemark/runtime';
 import { ReceiptsStore, type ReceiptsView } from './receipts.store.js';
 
 /**
@@ -12,6 +20,7 @@ import { ReceiptsStore, type ReceiptsView } from './receipts.store.js';
 @Injectable()
 export class ReceiptsService {
   constructor(
+    @Inject(CONFIG) private readonly config: Pick<Config, 'readStatusStrategy'>,
     @Inject(ReceiptsStore) private readonly store: ReceiptsStore,
     @Inject(ChannelLog) private readonly log: ChannelLog,
     @Inject(Keys) private readonly keys: Keys,
@@ -24,14 +33,15 @@ export class ReceiptsService {
     { cursor, limit }: PageQuery,
   ): Promise<Readers> {
     const afterUserId = afterCursor(cursor);
-    const { authorId, createdAt, asOf } = mustFind(await this.store.view(channelId, me.userId, seq), me);
+    const { createdAt, asOf, ...message } = mustFind(await this.store.view(channelId, me.userId, seq), me);
     const unflushed = await this.unflushed(channelId);
     const { count, delivered, readers } = await this.store.readers({
-      ...{ channelId, seq, authorId, afterUserId, unflushed },
+      ...{ ...message, channelId, seq, afterUserId, unflushed },
       limit: limit + 1,
     });
+    const ofChannel = message.threadSeq === null ? unflushed : [];
     const lastReads = new Map(
-      unflushed.map((held) => [`${held.userId}:${held.term}`, held.lastReadS * 1000]),
+      ofChannel.map((held) => [`${held.userId}:${held.term}`, held.lastReadS * 1000]),
     );
     const items = readers.map(({ userId, term, lastReadAt }) => {
       const lastReadMs = Math.max(Number(lastReadAt), lastReads.get(`${userId}:${term}`) ?? 0);
@@ -41,15 +51,26 @@ export class ReceiptsService {
     return { count, delivered, asOf: asOf.toISOString(), ...pageOf(items, limit, ({ userId }) => userId) };
   }
 
-  private async unflushed(channelId: string) {
+  /** What Redis may have of the channel's members beyond PostgreSQL: who is dirty; where nothing is ever flushed, all. */
+  private async unflushed(channelId: string): Promise<DirtyCursor[]> {
+    const isNeverStored = keptUnder[this.config.readStatusStrategy].stored === 'never';
+    const userIds = isNeverStored ? await this.store.memberIds(channelId) : [];
+    const members = groupByShard(
+      userIds.map((userId) => ({ userId, channelId })),
+      ({ userId }) => this.keys.userShardName(userId),
+    );
     const ofShards = await Promise.all(
       this.keys
         .userShards()
         .map((shardName) =>
-          this.log.withEpoch((client) => readDirtyOfChannel(client, this.keys, shardName, channelId)),
+          this.log.withEpoch((client) =>
+            isNeverStored
+              ? readMembers(client, this.keys, shardName, members.get(shardName) ?? [])
+              : readDirtyOfChannel(client, this.keys, shardName, channelId),
+          ),
         ),
     );
-    return ofShards.flat();
+    return ofShards.flat().filter(({ term }) => term > 0);
   }
 }
 

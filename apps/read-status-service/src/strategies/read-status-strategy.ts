@@ -34,6 +34,9 @@ export abstract class ReadStatusStrategy {
   /** Advances cursors; answers in order. A read that comes late changes nothing. null: not a member. */
   abstract advance(reads: readonly Read[]): Promise<(Standing | null)[]>;
 
+  /** Notes up to where members' devices were reached, which only rises. Whether each is a member; answers in order. */
+  abstract deliver(deliveries: readonly Read[]): Promise<boolean[]>;
+
   /** Unread from `fromSeq` on, under a new term. Committed before it returns. null: not a member. */
   abstract markUnread(member: Membership, fromSeq: number): Promise<Standing | null>;
 

@@ -50,6 +50,10 @@ export class RedisOnlyStrategy extends CountingStrategy {
     return this.moves.advance(reads, 'counted');
   }
 
+  deliver(deliveries: readonly Read[]): Promise<boolean[]> {
+    return this.moves.deliver(deliveries);
+  }
+
   markUnread(member: Membership, fromSeq: number): Promise<Standing | null> {
     return this.moves.markUnread(member, fromSeq, 'counted');
   }

@@ -44,7 +44,7 @@ const LOCK = `
 
 const WRITE = `
   UPDATE channel_members m
-     SET term = d.term, cursor_seq = d.cursor,
+     SET term = d.term, cursor_seq = d.cursor, delivered_seq = greatest(m.delivered_seq, m.cursor_seq),
          last_read_at = CASE WHEN d.is_read THEN clock_timestamp() ELSE m.last_read_at END,
          unread_count = u.unread, mention_count = u.mentions, counted_seq = u.as_of_seq, counted_cursor = d.cursor
     FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::boolean[])
@@ -53,6 +53,22 @@ const WRITE = `
     JOIN channels c ON c.id = d.channel_id
    WHERE m.channel_id = d.channel_id AND m.user_id = d.user_id
   RETURNING ${columns}`;
+
+/** Says who is a member. What was read was delivered: it is kept apart only where the cursor does not say it. */
+const DELIVER = `
+  WITH reached AS MATERIALIZED (
+    SELECT m.channel_id, m.user_id, d.seq
+      FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS d(channel_id, user_id, seq)
+      JOIN channel_members m USING (channel_id, user_id)
+     WHERE m.left_seq IS NULL
+     ORDER BY m.channel_id, m.user_id
+       FOR NO KEY UPDATE OF m
+  ), written AS (
+    UPDATE channel_members m SET delivered_seq = r.seq
+      FROM reached r
+     WHERE m.channel_id = r.channel_id AND m.user_id = r.user_id AND r.seq > greatest(m.delivered_seq, m.cursor_seq)
+  )
+  SELECT channel_id AS "channelId", user_id AS "userId" FROM reached`;
 
 /**
  * $3: the seq before the run, $4: its last one. A counter that reaches neither is left to be recounted, as is one that
@@ -105,6 +121,25 @@ export class SyncDbStore {
       const cursor = Math.max(row.cursor, ...ofTerm.map((read) => read.cursor));
       return cursor > row.cursor ? { term: row.term, cursor, isRead: true } : null;
     });
+  }
+
+  /** Notes up to where members were reached, of each the furthest. The memberKeys of who is a member. */
+  async deliver(deliveries: readonly Read[]): Promise<Set<string>> {
+    const furthest = new Map<string, Read>();
+    for (const delivery of deliveries) {
+      const before = furthest.get(memberKey(delivery));
+      if (!before || before.cursor < delivery.cursor) furthest.set(memberKey(delivery), delivery);
+    }
+    const { rows } = await this.database.query<Membership & Record<string, unknown>>({
+      name: 'deliver',
+      text: DELIVER,
+      values: [
+        [...furthest.values()].map(({ channelId }) => channelId),
+        [...furthest.values()].map(({ userId }) => userId),
+        [...furthest.values()].map(({ cursor }) => cursor),
+      ],
+    });
+    return new Set(rows.map(memberKey));
   }
 
   /** Moves a cursor to just before `fromSeq`, under a new term. null: not a member. */

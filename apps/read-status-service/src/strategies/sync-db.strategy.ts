@@ -50,6 +50,11 @@ export class SyncDbStrategy extends CountingStrategy {
     });
   }
 
+  async deliver(deliveries: readonly Read[]): Promise<boolean[]> {
+    const members = await this.store.deliver(deliveries);
+    return deliveries.map((delivery) => members.has(memberKey(delivery)));
+  }
+
   async markUnread(member: Membership, fromSeq: number): Promise<Standing | null> {
     const row = await this.store.markUnread(member, fromSeq);
     if (!row) return null;

@@ -21,6 +21,10 @@ export class WatermarkStrategy extends ReadStatusStrategy {
     return this.moves.advance(reads, 'none');
   }
 
+  deliver(deliveries: readonly Read[]): Promise<boolean[]> {
+    return this.moves.deliver(deliveries);
+  }
+
   markUnread(member: Membership, fromSeq: number): Promise<Standing | null> {
     return this.moves.markUnread(member, fromSeq, 'none');
   }
