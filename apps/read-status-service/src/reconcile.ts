@@ -9,9 +9,9 @@ import { createRuntime, loadConfigOrExit, RuntimeModule } from '@tidemark/runtim
 const linesMax = 100;
 const startMs = 10_000;
 
-const { repair } = parseArgs({ options: { repair: { type: 'boolean', default: false } } }).values;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
+const repair = wantsRepair();
 const config = loadConfigOrExit('read-status-service');
 const runtime = createRuntime({ ...config, logLevel: 'fatal' });
 try {
@@ -38,4 +38,13 @@ try {
   process.exitCode = 1;
 } finally {
   await runtime.drain.drain();
+}
+
+function wantsRepair(): boolean {
+  try {
+    return parseArgs({ options: { repair: { type: 'boolean', default: false } } }).values.repair;
+  } catch (error) {
+    process.stderr.write(`reconcile: ${(error as Error).message}\n`);
+    process.exit(1);
+  }
 }

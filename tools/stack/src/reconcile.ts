@@ -11,14 +11,14 @@ const stackFile = join(projectFolder(), '.tidemark/stack.json');
 
 function environment(): NodeJS.ProcessEnv {
   if (process.env['DATABASE_URL'] || !existsSync(stackFile)) return process.env;
-  const { databaseUrl, redisUrls, jwtSecret, readStatusStrategy } = JSON.parse(
+  const { databaseUrl, redisUrls, jwtSecret, readStatusStrategy, shards } = JSON.parse(
     readFileSync(stackFile, 'utf8'),
   ) as StackDescription;
   const redis = redisUrls.length > 1 ? 'REDIS_CLUSTER_URLS' : 'REDIS_URL';
   return {
     ...process.env,
     ...{ NODE_ENV: 'development', DATABASE_URL: databaseUrl, JWT_SECRET: jwtSecret },
-    READ_STATUS_STRATEGY: readStatusStrategy,
+    ...{ READ_STATUS_STRATEGY: readStatusStrategy, SHARDS: String(shards) },
     [redis]: redisUrls.join(','),
   };
 }

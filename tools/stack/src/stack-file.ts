@@ -10,8 +10,9 @@ export interface StackDescription {
   replicaUrls: string[];
   redisUrls: string[];
   jwtSecret: string;
-  /** An audit under another strategy would take what is right for drift. */
+  /** An audit under another strategy, or of other shards, would take what is right for drift, or drift for right. */
   readStatusStrategy: string;
+  shards: number;
 }
 
 /** `stack.json`: true while the stack runs, and gone afterwards. */

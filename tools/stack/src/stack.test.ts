@@ -74,6 +74,7 @@ describe('a stack', () => {
       redisUrls: [stack.redisUrl],
       jwtSecret: stack.jwtSecret,
       readStatusStrategy: 'watermark',
+      shards: 16,
     });
 
     const killed = described().services['message-api'][1]!;

@@ -108,6 +108,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         redisUrls,
         jwtSecret,
         readStatusStrategy: options.env?.['READ_STATUS_STRATEGY'] ?? 'watermark',
+        shards: Number(options.env?.['SHARDS'] ?? 16),
       });
 
     await startServices(services, {
