@@ -3,7 +3,7 @@ import { Keys, RedisConnection } from '@tidemark/redis';
 import { Metrics } from '@tidemark/runtime';
 
 /** From a flush that finds a change at once to one that comes after a long outage. */
-const LAG_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5, 10, 15, 30, 60, 300, 1_800];
+const LAG_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300, 1_800];
 
 @Injectable()
 export class FlushMetrics {

@@ -18,16 +18,25 @@ const MEMBERSHIPS = 4_000;
 const CHANNELS_MAX = 16;
 const READERS_MAX = 50;
 /** The steady load, the same for every strategy. */
-const MESSAGES_PER_SECOND = 20;
+const MESSAGES_PER_SECOND_MAX = 20;
+/**
+ * What every strategy sustains with each message counted by itself: above it messages queue, and a latency is of
+ * waiting. Reached at 1,000 members; 100,000 get a message every 5 s.
+ */
+const INCREMENTS_PER_SECOND_MAX = 20_000;
+/** For a p50; the steady load takes as long as they need. */
+const MESSAGES_MIN = 10;
 const READS_PER_SECOND = 200;
 const PROBES_PER_SECOND = 50;
 
 export interface ChannelFigures {
   members: number;
+  channels: number;
   /** As fast as they are counted. */
   logicalPerSecond: number;
   physicalPerSecond: number;
-  /** At the steady load. */
+  /** The steady load, over all channels. */
+  messagesPerSecond: number;
   countedMs: Latency;
   readMs: Latency;
   per1000Increments: Work;
@@ -46,13 +55,14 @@ export async function loadChannels(
   members: number,
   seconds: number,
 ): Promise<ChannelFigures> {
-  const load = await ChannelLoad.prepare(lab, people, members);
-  return load.measure(seconds);
+  const load = await ChannelLoad.prepare(lab, people, members, seconds);
+  return load.measure();
 }
 
 class ChannelLoad {
   private readonly counting: Counting;
   private readonly authors: readonly CreatedUser[];
+  private readonly readers: readonly CreatedUser[];
   private readonly wrong: string[] = [];
 
   private constructor(
@@ -60,72 +70,82 @@ class ChannelLoad {
     private readonly people: People,
     private readonly channels: readonly Channel[],
     private readonly beside: Channel,
+    private readonly seconds: number,
   ) {
     this.counting = new Counting(lab);
     const { members } = channels[0]!;
     this.authors = members.slice(0, Math.min(AUTHORS_MAX, members.length - 2));
+    this.readers = some(members.slice(this.authors.length), READERS_MAX);
   }
 
-  static async prepare(lab: Lab, people: People, members: number): Promise<ChannelLoad> {
+  static async prepare(lab: Lab, people: People, members: number, seconds: number): Promise<ChannelLoad> {
     const everyone = await people.first(members);
     const count = Math.max(1, Math.min(CHANNELS_MAX, Math.ceil(MEMBERSHIPS / members)));
     const channels: Channel[] = [];
     while (channels.length < count) channels.push(await Channel.open(lab, everyone));
     const beside = await Channel.open(lab, everyone.slice(0, 2));
     await lab.pool.query('ANALYZE');
-    const load = new ChannelLoad(lab, people, channels, beside);
+    const load = new ChannelLoad(lab, people, channels, beside, seconds);
+    await load.fill();
     // Everyone is loaded, and has a counter where there is one, before the time runs.
     for (const channel of [...channels, beside]) await load.sendCounted(channel, everyone[0]!);
     await atRest(lab);
     return load;
   }
 
-  async measure(seconds: number): Promise<ChannelFigures> {
-    const { lab } = this;
-    const [channel] = this.channels;
+  async measure(): Promise<ChannelFigures> {
+    const { lab, channels, seconds } = this;
+    const channel = channels[0]!;
     const lagBefore = await this.lag();
+    const { begin } = await workOf(lab.pool);
+
+    const fast = await this.saturate();
+    const afterFast = await this.rested();
+
+    const perSecond = Math.min(MESSAGES_PER_SECOND_MAX, INCREMENTS_PER_SECOND_MAX / channel.members.length);
+    const messages = Math.max(MESSAGES_MIN, Math.round(perSecond * seconds));
+    const countedMs = new Quantiles();
+    const meanwhile = new Quantiles();
+    await Promise.all([
+      this.steadily({ perSecond, total: messages }, countedMs),
+      this.probe(messages / perSecond, meanwhile),
+    ]);
+    const afterSteady = await this.rested();
+
+    const reads = await this.read();
+    const afterReads = await this.rested();
+    const lagS = between(lagBefore, await this.lag());
+
+    // Last: by now no service is slow because it has just begun.
     const alone = new Quantiles();
     await this.probe(seconds, alone);
     await atRest(lab);
-    const { begin } = await workOf(lab.pool);
-
-    const fast = await this.saturate(seconds);
-    const afterFast = await this.rested();
-
-    const countedMs = new Quantiles();
-    const meanwhile = new Quantiles();
-    const messages = Math.max(1, MESSAGES_PER_SECOND * seconds);
-    await Promise.all([this.steadily(messages, countedMs), this.probe(seconds, meanwhile)]);
-    const afterSteady = await this.rested();
-
-    const reads = await this.read(seconds);
-    const afterReads = await this.rested();
 
     const fastWork = workBetween(begin, afterFast.end);
     const probes = this.beside.increments(meanwhile.size);
-    const increments = channel!.increments(messages) + probes;
+    const increments = channel.increments(messages) + probes;
     return {
-      members: channel!.members.length,
+      members: channel.members.length,
+      channels: channels.length,
       logicalPerSecond: fast.increments / fast.seconds,
       physicalPerSecond: (fast.hashWrites + fastWork.rows) / fast.seconds,
+      messagesPerSecond: perSecond,
       countedMs: latencyOf(countedMs),
       readMs: latencyOf(reads.tookMs),
       per1000Increments: perThousand(workBetween(afterFast.begin, afterSteady.end), increments),
       per1000Reads: perThousand(workBetween(afterSteady.begin, afterReads.end), reads.count),
       sendMs: { alone: latencyOf(alone), meanwhile: latencyOf(meanwhile) },
-      lagS: between(lagBefore, await this.lag()),
+      lagS,
       rowsWritten: workBetween(begin, afterReads.end).rows,
       wrong: this.wrong,
     };
   }
 
   /** Writers who each wait for their message to be counted: as fast as it goes. */
-  private async saturate(
-    seconds: number,
-  ): Promise<{ increments: number; hashWrites: number; seconds: number }> {
+  private async saturate(): Promise<{ increments: number; hashWrites: number; seconds: number }> {
     const writes = await hashWrites(this.lab);
     const startedMs = performance.now();
-    const until = startedMs + seconds * 1000;
+    const until = startedMs + this.seconds * 1000;
     let increments = 0;
     const write = async (writer: number) => {
       const channel = this.channels[writer % this.channels.length]!;
@@ -142,8 +162,8 @@ class ChannelLoad {
     };
   }
 
-  private steadily(messages: number, tookMs: Quantiles): Promise<void> {
-    return paced({ perSecond: MESSAGES_PER_SECOND, total: messages }, async (i, dueMs) => {
+  private steadily(rate: { perSecond: number; total: number }, tookMs: Quantiles): Promise<void> {
+    return paced(rate, async (i, dueMs) => {
       await this.sendCounted(this.channels[i % this.channels.length]!, this.authorOf(i));
       tookMs.add(performance.now() - dueMs);
     });
@@ -151,20 +171,31 @@ class ChannelLoad {
 
   /** Sends to a small channel, until each is answered: what others notice of the load. */
   private probe(seconds: number, tookMs: Quantiles): Promise<void> {
-    const total = Math.max(1, PROBES_PER_SECOND * seconds);
+    const total = Math.max(1, Math.round(PROBES_PER_SECOND * seconds));
     return paced({ perSecond: PROBES_PER_SECOND, total }, async (_, dueMs) => {
       await send(this.lab, this.people, this.beside, this.beside.members[0]!);
       tookMs.add(performance.now() - dueMs);
     });
   }
 
-  private async read(seconds: number): Promise<{ count: number; tookMs: Quantiles }> {
+  /** How many reads there are, and how far below the head they begin: the same under every strategy. */
+  private get reads(): { count: number; rounds: number } {
+    const count = READS_PER_SECOND * this.seconds;
+    return { count, rounds: Math.ceil(count / (this.readers.length * this.channels.length)) };
+  }
+
+  /** So that there is enough to read, however few messages a strategy counts. */
+  private async fill(): Promise<void> {
+    for (const channel of this.channels)
+      for (let sent = 0; sent < this.reads.rounds; sent++)
+        await send(this.lab, this.people, channel, this.authorOf(sent));
+  }
+
+  private async read(): Promise<{ count: number; tookMs: Quantiles }> {
     const { lab, people, channels } = this;
-    const users = some(channels[0]!.members.slice(this.authors.length), READERS_MAX);
-    const readers = await Reader.connectAll(lab, people, users, channels);
+    const { count, rounds } = this.reads;
+    const readers = await Reader.connectAll(lab, people, this.readers, { channels, rounds });
     const tookMs = new Quantiles();
-    const unread = Math.min(...channels.map(({ head, joined }) => head - joined));
-    const count = Math.min(READS_PER_SECOND * seconds, readers.length * channels.length * unread);
     try {
       await paced({ perSecond: READS_PER_SECOND, total: count }, async (i, dueMs) => {
         await readers[i % readers.length]!.read(1);

@@ -9,7 +9,7 @@ export interface Complexity {
   lines: number;
   /** Lua scripts that it calls. */
   scripts: string[];
-  /** Of Redis, by their names in keys.ts. */
+  /** Of Redis, that it holds, by their names in keys.ts. */
   keys: string[];
   /** From the project's folder. */
   files: string[];
@@ -19,10 +19,14 @@ const READ_STATUS = 'apps/read-status-service/src';
 const FLUSH = 'apps/sync-worker/src/flush';
 const SCRIPTS = 'libs/redis/src/scripts';
 
+/** What only those hold who keep counters, and only those whose changes wait for a flush. */
+const KEYS_OF_COUNTERS = ['counters', 'stream', 'streamLease', 'countedUnder'];
+const KEYS_OF_FLUSH = ['dirty'];
+
 /**
  * What a strategy is made of, as the source files are now: its own file and all that it imports within its service;
  * the consumer of the stream, where it keeps counters; the flush, where it marks what is dirty; and every script that
- * those call. What all strategies alike are reached through is left out.
+ * those call. Scripts are shared, and name keys that stay empty under a strategy: those do not count. What all strategies alike are reached through is left out.
  */
 export function complexityOf(strategy: Strategy, project = projectFolder()): Complexity {
   const entry = `${READ_STATUS}/strategies/${strategy}.strategy.ts`;
@@ -39,10 +43,11 @@ export function complexityOf(strategy: Strategy, project = projectFolder()): Com
   const texts = all.map((file) => read(project, file));
   const names = keyNames(read(project, 'libs/redis/src/keys.ts'));
   const used = texts.flatMap((text) => [...text.matchAll(/\bkeys\s*\.\s*(\w+)/g)].map(([, name]) => name!));
+  const neverHeld = [...(counters ? [] : KEYS_OF_COUNTERS), ...(stored === 'by-flush' ? [] : KEYS_OF_FLUSH)];
   return {
     lines: all.reduce((sum, file, i) => sum + linesOfCode(texts[i]!, file.endsWith('.lua') ? '--' : '//'), 0),
     scripts,
-    keys: names.filter((name) => used.includes(name)),
+    keys: names.filter((name) => used.includes(name) && !neverHeld.includes(name)),
     files: all,
   };
 }

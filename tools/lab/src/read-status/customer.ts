@@ -1,9 +1,9 @@
 import { Quantiles } from '@tidemark/replay';
 import { recount, sendMessages } from '@tidemark/testing';
 import { Counting } from './counting.js';
-import type { Lab } from './lab.js';
+import { FLUSH_INTERVAL_MS, type Lab } from './lab.js';
 import { chunks, latencyOf, paced, some, type Latency } from './load.js';
-import { atRest, countOf, shortened, wrongCounts } from './oracle.js';
+import { atRest, countOf, heldIn, shortened, wrongCounts } from './oracle.js';
 import { Channel, send, type People } from './people.js';
 import { workBetween, workOf } from './postgres-work.js';
 import { Reader } from './readers.js';
@@ -16,12 +16,13 @@ const ALONE_S_MAX = 10;
 export interface HeldRate {
   offeredPerSecond: number;
   donePerSecond: number;
-  /** Single writes in Redis for it, a second. */
-  redisWritesPerSecond: number;
+  /** HSET calls in Redis, of which one has all cursors that an event reports. */
+  hsetsPerSecond: number;
   seconds: number;
   latencyMs: Latency;
   /** From the last of it to when nothing was left to flush. */
   flushedAfterS: number;
+  flushIntervalS: number;
   database: { statementsPerSecond: number; rowsPerSecond: number };
   sendMs: { alone: Latency; meanwhile: Latency };
   wrong: string[];
@@ -70,8 +71,10 @@ const PER_EVENT = 50;
 const REPORTS_PER_READER = 25;
 const READERS_MAX = 1_000;
 const SENDS_PER_STATEMENT = 100;
+/** Readers who are loaded at a time. */
+const FIRST_AT_ONCE = 20;
 
-/** Read reports over sockets, each of another cursor than those that wait for their flush. */
+/** Read reports over sockets of members who are loaded, each of another cursor than those that wait for their flush. */
 export async function holdReports(
   lab: Lab,
   people: People,
@@ -81,7 +84,8 @@ export async function holdReports(
   const count = Math.min(READERS_MAX, Math.max(2, Math.ceil(rate / REPORTS_PER_READER)));
   const [author, ...users] = await people.first(count + 1);
   const events = Math.ceil((rate * seconds) / PER_EVENT);
-  const rounds = Math.ceil(Math.ceil(events / count) * (PER_EVENT / READ_CHANNELS)) + 1;
+  // In the first round everyone reads everything once, and is loaded with it.
+  const rounds = 1 + Math.ceil(Math.ceil(events / count) * (PER_EVENT / READ_CHANNELS));
   const channels: Channel[] = [];
   while (channels.length < READ_CHANNELS) {
     const channel = await Channel.open(lab, [author!, ...users]);
@@ -96,8 +100,9 @@ export async function holdReports(
     channels.push(channel);
   }
   await lab.pool.query('ANALYZE');
-  const readers = await Reader.connectAll(lab, people, users, channels);
+  const readers = await Reader.connectAll(lab, people, users, { channels, rounds });
   try {
+    for (const some of chunks(readers, FIRST_AT_ONCE)) await Promise.all(some.map(readOneRound));
     return await hold(lab, people, {
       ...{ rate, seconds, operations: events * PER_EVENT },
       load: async (tookMs) => {
@@ -115,6 +120,10 @@ export async function holdReports(
   } finally {
     for (const reader of readers) reader.close();
   }
+}
+
+async function readOneRound(reader: Reader): Promise<void> {
+  for (let read = 0; read < READ_CHANNELS; read += PER_EVENT) await reader.read(PER_EVENT);
 }
 
 interface Offered {
@@ -140,7 +149,6 @@ async function hold(
     });
     return latencyOf(tookMs);
   };
-  const alone = await probe(Math.min(seconds, ALONE_S_MAX));
   await atRest(lab);
   const { begin } = await workOf(lab.pool);
   const writesBefore = await hashWrites(lab);
@@ -158,29 +166,36 @@ async function hold(
   const { end } = await workOf(lab.pool, async () => {
     wrong.push(...(await check()), ...(await wrongCounts(lab, people, beside)));
   });
+  // Last: by now no service is slow because it has just begun.
+  const alone = await probe(Math.min(seconds, ALONE_S_MAX));
+  await atRest(lab);
   const work = workBetween(begin, end);
   return {
     ...{ offeredPerSecond: rate, donePerSecond: operations / took, seconds: took, flushedAfterS },
-    ...{ redisWritesPerSecond: writes / took, latencyMs: latencyOf(tookMs) },
+    flushIntervalS: FLUSH_INTERVAL_MS / 1000,
+    ...{ hsetsPerSecond: writes / took, latencyMs: latencyOf(tookMs) },
     database: { statementsPerSecond: work.statements / took, rowsPerSecond: work.rows / took },
     sendMs: { alone, meanwhile },
     wrong: shortened(wrong),
   };
 }
 
-/** Every cursor in PostgreSQL is the highest acknowledged. */
-async function wrongCursors({ pool }: Lab, channels: readonly Channel[]): Promise<string[]> {
+/** Every cursor in PostgreSQL, and in Redis of all who are loaded, is the highest acknowledged. */
+async function wrongCursors(lab: Lab, channels: readonly Channel[]): Promise<string[]> {
   const wrong: string[] = [];
   for (const channel of channels) {
-    const { rows } = await pool.query<{ user: string; cursor: string }>(
+    const { rows } = await lab.pool.query<{ user: string; cursor: string }>(
       'SELECT user_id AS "user", cursor_seq AS cursor FROM channel_members WHERE channel_id = $1',
       [channel.id],
     );
     const byUser = new Map(rows.map(({ user, cursor }) => [user, Number(cursor)]));
+    const held = await heldIn(lab, channel.id, channel.members);
     for (const member of channel.members) {
-      const [found, said] = [byUser.get(member.id), channel.cursorOf(member)];
-      if (found !== said)
-        wrong.push(`user ${member.id}, channel ${channel.id}: ${found} in PostgreSQL, not ${said}`);
+      const said = channel.cursorOf(member);
+      const found = { PostgreSQL: byUser.get(member.id), Redis: held.get(member.id)?.cursor ?? said };
+      for (const [where, cursor] of Object.entries(found))
+        if (cursor !== said)
+          wrong.push(`user ${member.id}, channel ${channel.id}: ${cursor} in ${where}, not ${said}`);
     }
   }
   return wrong;

@@ -11,7 +11,7 @@ import pg from 'pg';
 import { createRoles, statementSettings, urlAs } from './postgres-work.js';
 
 const SHARDS = 16;
-const FLUSH_INTERVAL_MS = 5_000;
+export const FLUSH_INTERVAL_MS = 5_000;
 const SERVICES: readonly ServiceName[] = [
   'message-api',
   'realtime-gateway',

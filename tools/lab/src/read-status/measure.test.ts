@@ -9,9 +9,9 @@ const held: HeldRate = {
   ...{
     offeredPerSecond: 10_000,
     donePerSecond: 9_321,
-    redisWritesPerSecond: 1,
+    hsetsPerSecond: 1,
     seconds: 60,
-    flushedAfterS: 4,
+    ...{ flushedAfterS: 4, flushIntervalS: 5 },
   },
   ...{ latencyMs: { p50: 1, p99: 2 }, database: { statementsPerSecond: 7, rowsPerSecond: 8 } },
   ...{ sendMs: { alone: { p50: 1, p99: 2 }, meanwhile: { p50: 3, p99: 4 } }, wrong: [] },
@@ -29,6 +29,18 @@ describe('the report of a run', () => {
     expect(text).toContain('9,321');
     expect(text).toContain('increments: not measured');
     expect(text).toContain('10,000 read reports: not held on this machine: 9,321 a second');
+  });
+
+  it('takes no rate for held that is not flushed soon afterwards', () => {
+    const verdictOf = (flushedAfterS: number) =>
+      reportOf({
+        ...{ ...figures, wrong: [] },
+        held: [{ what: 'read reports', held: { ...held, donePerSecond: 10_000, flushedAfterS } }],
+      }).verdict;
+    expect(verdictOf(15)).toContain('10,000 read reports: held, and flushed');
+    expect(verdictOf(16)).toContain(
+      '10,000 read reports: not held on this machine: flushed 16 s after the last',
+    );
   });
 
   it('has none where one count was wrong, and says which', () => {

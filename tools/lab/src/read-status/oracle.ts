@@ -115,15 +115,19 @@ class Check {
     }
   }
 
-  /** Every counter in Redis. Under `sync-db` it is a copy that may be away; under `watermark` there is none. */
+  /**
+   * Every cursor in Redis, of those who are loaded, and every counter. Under `sync-db` it is a copy that may be away;
+   * under `watermark` there is none.
+   */
   async inRedis(): Promise<void> {
     const { strategy } = this.lab;
-    if (strategy === 'watermark') return;
     const { id, head, members } = this.channel;
     const held = await heldIn(this.lab, id, members);
     for (const member of members) {
-      const counted = held.get(member.id)?.counted;
-      if (!counted && strategy === 'sync-db') continue;
+      const cursor = this.channel.cursorOf(member);
+      const { cursor: heldCursor = cursor, counted } = held.get(member.id) ?? {};
+      this.hold(`cursor of ${member.id} in Redis`, heldCursor, cursor);
+      if (strategy === 'watermark' || (!counted && strategy === 'sync-db')) continue;
       const found = counted ? `${counted.unread} through ${counted.through}` : undefined;
       this.hold(`counter of ${member.id} in Redis`, found, `${this.truthOf(member)} through ${head}`);
     }

@@ -11,7 +11,13 @@ const ANSWER_MS = 30_000;
 const REPEATS_MAX = 50;
 const RETRY_MS = 500;
 
-/** A member with a socket who reads channel after channel, a message further each time round. */
+/** The newest so many messages of each of these channels, in which nobody writes meanwhile. */
+export interface ToRead {
+  channels: readonly Channel[];
+  rounds: number;
+}
+
+/** A member with a socket who reads channel after channel, a message further each time round, up to the head. */
 export class Reader {
   readonly wrong: string[] = [];
   accepted = 0;
@@ -21,17 +27,12 @@ export class Reader {
 
   private constructor(
     readonly user: CreatedUser,
-    private readonly channels: readonly Channel[],
+    private readonly toRead: ToRead,
     private readonly socket: Socket<ServerToClientEvents, ClientToServerEvents>,
   ) {}
 
   /** A refusal is tried again, as a client would. */
-  static async connect(
-    lab: Lab,
-    people: People,
-    user: CreatedUser,
-    channels: readonly Channel[],
-  ): Promise<Reader> {
+  static async connect(lab: Lab, people: People, user: CreatedUser, toRead: ToRead): Promise<Reader> {
     for (let times = 1; ; times++) {
       const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(lab.url('realtime-gateway'), {
         auth: { token: people.token(user), passive: true },
@@ -42,7 +43,7 @@ export class Reader {
       });
       try {
         await ready(socket);
-        return new Reader(user, channels, socket);
+        return new Reader(user, toRead, socket);
       } catch (error) {
         socket.disconnect();
         if (times > REPEATS_MAX) throw error;
@@ -56,13 +57,13 @@ export class Reader {
     lab: Lab,
     people: People,
     users: readonly CreatedUser[],
-    channels: readonly Channel[],
+    toRead: ToRead,
   ): Promise<Reader[]> {
     const left = [...users];
     const readers: Reader[] = [];
     const work = async () => {
       for (let user = left.shift(); user; user = left.shift())
-        readers.push(await Reader.connect(lab, people, user, channels));
+        readers.push(await Reader.connect(lab, people, user, toRead));
     };
     await Promise.all(Array.from({ length: CONNECTS_AT_ONCE }, work));
     return readers;
@@ -105,10 +106,11 @@ export class Reader {
   }
 
   private next(): { channel: Channel; seq: number } {
-    const channel = this.channels[this.turn % this.channels.length]!;
-    const seq = channel.joined + 1 + Math.floor(this.turn++ / this.channels.length);
-    if (seq > channel.head) throw new Error('Everything is read: this load needs more messages');
-    return { channel, seq };
+    const { channels, rounds } = this.toRead;
+    const channel = channels[this.turn % channels.length]!;
+    const round = Math.floor(this.turn++ / channels.length);
+    if (round >= rounds) throw new Error('Everything is read: this load needs more rounds');
+    return { channel, seq: channel.head - rounds + 1 + round };
   }
 }
 
