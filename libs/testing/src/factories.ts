@@ -37,21 +37,30 @@ export interface CreatedChannel {
   headSeq: number;
 }
 
+interface WantedChannel {
+  ownerId: string;
+  memberIds?: readonly string[];
+  name?: string;
+  visibility?: 'public' | 'private';
+}
+
 /** A channel that its owner created (seq 1) and entered (2), and that the others were then added to (3). */
-export async function createChannel(
+export async function createChannel(database: Queryable, wanted: WantedChannel): Promise<CreatedChannel> {
+  return (await createChannels(database, 1, wanted))[0]!;
+}
+
+/** As many channels that are alike. */
+export async function createChannels(
   database: Queryable,
-  {
-    ownerId,
-    memberIds = [],
-    name = 'general',
-    visibility = 'public',
-  }: { ownerId: string; memberIds?: readonly string[]; name?: string; visibility?: 'public' | 'private' },
-): Promise<CreatedChannel> {
+  count: number,
+  { ownerId, memberIds = [], name = 'general', visibility = 'public' }: WantedChannel,
+): Promise<CreatedChannel[]> {
   const others = memberIds.filter((id) => id !== ownerId);
   const headSeq = others.length > 0 ? 3 : 2;
   const { rows } = await database.query<{ id: string }>(
     `WITH channel AS (
-       INSERT INTO channels (name, visibility, head_seq, member_count) VALUES ($1, $2, $3, $4) RETURNING id
+       INSERT INTO channels (name, visibility, head_seq, member_count)
+       SELECT $1::text, $2::text, $3::bigint, $4::integer FROM generate_series(1, $7) RETURNING id
      ), members AS (
        INSERT INTO channel_members (channel_id, user_id, role, joined_seq, cursor_seq, counted_seq)
        SELECT id, $5::bigint, 'owner', 2, 2, 2 FROM channel
@@ -62,10 +71,10 @@ export async function createChannel(
        UNION ALL SELECT id, 2, 0, 'member.joined', $5::bigint, now(), ARRAY[$5::bigint] FROM channel
        UNION ALL SELECT id, 3, 0, 'member.joined', $5::bigint, now(), $6::bigint[] FROM channel WHERE $3 = 3
      )
-     SELECT id FROM channel`,
-    [name, visibility, headSeq, others.length + 1, ownerId, others],
+     SELECT id FROM channel ORDER BY id`,
+    [name, visibility, headSeq, others.length + 1, ownerId, others, count],
   );
-  return { id: rows[0]!.id, headSeq };
+  return rows.map(({ id }) => ({ id, headSeq }));
 }
 
 /** Adds somebody who was never in the channel. The seq of their joining. */

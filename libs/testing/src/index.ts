@@ -1,6 +1,7 @@
 export {
   addMember,
   createChannel,
+  createChannels,
   createUser,
   createUsers,
   sendMessages,

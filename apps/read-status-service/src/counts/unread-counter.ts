@@ -7,6 +7,8 @@ import { ProblemError } from '@tidemark/runtime';
 const attemptsMax = 8;
 /** Questions a script call, so that Redis is held for a millisecond or two. */
 const questionsMax = 200;
+/** A user of a thousand channels must not keep PostgreSQL from everybody else. */
+const loadsAtOnce = 8;
 
 export interface ExactCount {
   unread: number;
@@ -73,13 +75,19 @@ export class UnreadCounter {
         ),
       );
       await Promise.all([
-        ...[...notLoaded].map((channelId) => this.log.load(channelId)),
+        this.load([...notLoaded]),
         ...[...behind].map(([channelId, seq]) => this.log.reach(channelId, seq)),
         this.countInDatabase(belowMarks, counts),
       ]);
       open = again;
     }
     return counts;
+  }
+
+  private async load(channelIds: readonly string[]): Promise<void> {
+    for (const some of chunks(channelIds, loadsAtOnce)) {
+      await Promise.all(some.map((channelId) => this.log.load(channelId)));
+    }
   }
 
   private async countInDatabase(

@@ -1,11 +1,12 @@
-import type { Unread } from '@tidemark/contracts';
+import type { Count, Unread } from '@tidemark/contracts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CacheEpochs, ChannelLog, LogStore } from '@tidemark/channel-log';
 import { Database } from '@tidemark/database';
-import { Keys, readCursors, RedisConnection, type EventFact } from '@tidemark/redis';
+import { Keys, readCursors, RedisConnection, setCounters, type EventFact } from '@tidemark/redis';
 import {
   addMember,
   createChannel,
+  createChannels,
   createUsers,
   recount,
   sendMessages,
@@ -14,7 +15,9 @@ import {
   type CreatedUser,
   type MadeUpMessage,
 } from '@tidemark/testing';
-import { ReadStatusStrategy, type CountingStrategy } from '../strategies/read-status-strategy.js';
+import { UnreadCounter } from '../counts/unread-counter.js';
+import { CountingStrategy, ReadStatusStrategy } from '../strategies/read-status-strategy.js';
+import { largestCalls } from '../test-support/largest-calls.js';
 import { useReadStatus } from '../test-support/use-read-status.js';
 import { ReadStatusService } from './read-status.service.js';
 
@@ -136,6 +139,61 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
       expect(items[0]).toMatchObject({ cursor: 42, ...(await truth(channelId, grace.id, 42)) });
     });
 
+    it('counts a thousand channels in one call, each of them exactly', async () => {
+      const [ada, grace] = await createUsers(database.pool, ['ada', 'grace']);
+      const channels = await createChannels(database.pool, 1_000, {
+        ...{ ownerId: ada!.id, memberIds: [grace!.id] },
+      });
+      const channelIds = channels.map(({ id }) => id);
+      await Promise.all(
+        channelIds.map(async (channelId, i) => {
+          const said = Array.from({ length: i % 5 }, (_, nth) => ({
+            authorId: nth === 3 ? grace!.id : ada!.id,
+            ...(nth === 1 && { mentions: [grace!.id] }),
+          }));
+          if (said.length > 0) await sendMessages(database.pool, channelId, said);
+        }),
+      );
+      const questions = channelIds.map((channelId) => ({ channelId, userId: grace!.id, cursor: 3 }));
+      const truths = await recount(database.pool, questions);
+      const expected = new Map(channelIds.map((channelId, i) => [channelId, truths[i]]));
+      const total = truths.reduce((sum, truth) => sum + truth.unread, 0);
+      expect(total).toBe(200 * (0 + 1 + 2 + 3 + 3));
+
+      const asked = await call<Unread>(grace!, 'POST', '/v1/unread/query', { channelIds });
+      for (const answer of [asked.body, await unread(grace!)]) {
+        expect(answer).toMatchObject({ total, channels: total, threads: 0 });
+        const counted = answer.items.map(
+          ({ channelId, ...count }) => [channelId, { asOfSeq: count.asOfSeq, ...counts(count) }] as const,
+        );
+        expect(new Map(counted)).toEqual(expected);
+      }
+    }, 180_000);
+
+    it('says when a member last read, which is never at first, and which no late report changes', async () => {
+      const { ada, grace, channelId, route } = await community(20);
+      const read = async (seq: number) =>
+        (await call<Count>(grace, 'PUT', `${route}/read`, { seq })).body.lastReadAt;
+      expect((await unread(ada)).items).toMatchObject([{ lastReadAt: null }]);
+
+      const longAgo = '2020-02-20T20:20:20.000Z';
+      await database.query(
+        'UPDATE channel_members SET cursor_seq = 10, last_read_at = $3 WHERE channel_id = $1 AND user_id = $2',
+        [channelId, grace.id, longAgo],
+      );
+      // Whoever has loaded them meanwhile does so anew.
+      await redis.client.flushdb();
+      expect(await read(7)).toBe(longAgo);
+      const beforeMs = Date.now();
+      const lastReadAt = await read(15);
+      const readMs = Date.parse(lastReadAt!);
+      // It is told to the second.
+      expect(readMs).toBeGreaterThan(beforeMs - 1_000);
+      expect(readMs).toBeLessThan(Date.now() + 1_000);
+      expect(await read(12)).toBe(lastReadAt);
+      expect((await unread(grace)).items).toMatchObject([{ cursor: 15, lastReadAt }]);
+    });
+
     it('refuses who is not a member, and tells a private channel from a public one', async () => {
       const { linus, route } = await community(2);
       for (const [method, path, body] of [
@@ -196,6 +254,54 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
       await service.applied(channelId, seq!);
       return seq!;
     };
+
+    /** As the log says of a message that it was sent, in a channel where all else is its first three rows. */
+    const created = (seq: number, authorId: string, mentions: string[] = []): EventFact => ({
+      ...{ s: seq, o: seq - 3, t: 'message.created', m: seq, a: authorId, c: 1, e: 0, f: 0 },
+      ...{ p: mentions, q: [] },
+    });
+
+    it('takes of a large channel no more members a call of a script than Redis bears with', async () => {
+      const people = await createUsers(database.pool, 4 * 510);
+      const userIds = people.map(({ id }) => id).filter((id) => keys.userShardName(id) === 'u0');
+      const ownerId = userIds[0]!;
+      const { id: channelId } = await createChannel(database.pool, { ownerId, memberIds: userIds });
+      const place = { term: 1, cursor: 3, lastReadS: 0, counted: null };
+      const held = userIds.map((userId) => ({ userId, channelId, ...place }));
+      const chosen = service.get(ReadStatusStrategy);
+      const largest = await largestCalls(service.get(RedisConnection).client, async () => {
+        await service.get(UnreadCounter).count(held);
+        if (!(chosen instanceof CountingStrategy)) return;
+        await chosen.recount(channelId, userIds);
+        await chosen.counts(held, new Map());
+        await chosen.countRun({ channelId, afterSeq: 3, facts: [created(4, ownerId)] }, userIds);
+      });
+      // Keys: those of the shard, and one or two of each question or member.
+      expect(largest).toMatchObject({
+        'count-unread.lua': 1 + 2 * 200,
+        ...(strategy !== 'watermark' && { 'set-counters.lua': 2 + 2 * 500 }),
+        ...(strategy === 'sync-db' && { 'forget-counters.lua': 1 + 500 }),
+        ...((strategy === 'redis-only' || strategy === 'write-behind') && {
+          'increment-counters.lua': 2 + 250,
+        }),
+      });
+    });
+
+    if (strategy === 'watermark') {
+      it('answers 503, and when to come again, while the log is known to go further than it can be read', async () => {
+        const { ada, grace, channelId } = await community(4);
+        const [before] = (await unread(grace)).items;
+        // Somebody has heard of two messages that are not there to be read yet.
+        await redis.client.hset(keys.channel(channelId), 'known', before!.asOfSeq + 2);
+        const refused = await call(grace, 'GET', '/v1/unread');
+        expect(refused).toMatchObject({ status: 503, body: { code: 'rebuilding' } });
+        expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+
+        await sendMessages(database.pool, channelId, [{ authorId: ada.id }, { authorId: ada.id }]);
+        const { items } = await unread(grace);
+        expect(items).toMatchObject([{ asOfSeq: before!.asOfSeq + 2, unread: before!.unread + 2 }]);
+      });
+    }
 
     if (strategy === 'redis-only') {
       it('writes nothing of a read to PostgreSQL, and a lost Redis puts a member back to where they joined', async () => {
@@ -262,9 +368,7 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
         const strategies = service.replicas.map(({ app }) => app.get<CountingStrategy>(ReadStatusStrategy));
         await countedRow(channelId, grace, 3);
         await strategies[0]!.recount(channelId, [ada.id, grace.id]);
-        const fact = (s: number): EventFact => ({
-          ...{ s, o: s - 3, t: 'message.created', m: s, a: ada.id, c: 1, p: [grace.id], q: [], e: 0, f: 0 },
-        });
+        const fact = (seq: number) => created(seq, ada.id, [grace.id]);
         const run = (...seqs: number[]) => ({ channelId, afterSeq: seqs[0]! - 1, facts: seqs.map(fact) });
         const twice = await Promise.all(
           strategies.map((each) => each.countRun(run(4, 5), [ada.id, grace.id, linus.id])),
@@ -279,6 +383,34 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
             ...{ increments: 0, missed: [ada.id, grace.id] },
           });
         }
+      });
+
+      it('forgets the copies of counters that a message has overtaken, and keeps those that count as far', async () => {
+        const { ada, grace, channelId } = await community(0);
+        const seq = await send(channelId, ada.id);
+        for (const user of [ada, grace]) {
+          await countedRow(channelId, user, seq);
+          await unread(user);
+        }
+        const copy = async ({ id: userId }: CreatedUser) => {
+          const [cursors] = await readCursors(redis.client, keys, keys.userShardName(userId), [
+            { userId, channelIds: [channelId] },
+          ]);
+          return cursors![0]!;
+        };
+        const { term, cursor } = await copy(ada);
+        // Another replica has counted the next message already, and somebody has asked for it.
+        const newer = { through: seq + 1, unread: 0, mentions: 0 };
+        const member = { userId: ada.id, channelId, term, cursor };
+        await setCounters(redis.client, keys, keys.userShardName(ada.id), [{ ...member, ...newer }], {
+          flushed: false,
+        });
+        expect((await copy(grace)).counted).toMatchObject({ through: seq, unread: 1 });
+
+        const run = { channelId, afterSeq: seq, facts: [created(seq + 1, ada.id)] };
+        await service.get<CountingStrategy>(ReadStatusStrategy).countRun(run, [ada.id, grace.id]);
+        expect((await copy(grace)).counted).toBeNull();
+        expect((await copy(ada)).counted).toEqual(newer);
       });
 
       it('counts anew at a cursor that a send moved, and never serves what was counted at the old one', async () => {

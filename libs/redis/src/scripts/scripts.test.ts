@@ -101,6 +101,13 @@ describe('the scripts', () => {
     mentions,
   });
 
+  /** How many calls of scripts some work takes, once Redis knows the scripts. */
+  const scriptCalls = async (work: () => Promise<unknown>) => {
+    await redis.config('RESETSTAT');
+    await work();
+    return Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0);
+  };
+
   describe('replace-cursors', () => {
     const member = { userId: '5', channelId: '7' };
     const shardName = keys.userShardName(member.userId);
@@ -382,6 +389,47 @@ describe('the scripts', () => {
         ['10', '650', 9_999],
         ['10', '700', 7_000],
       ]);
+    });
+
+    it('reads and unmarks two hundred members a call, however many a flush takes', async () => {
+      const shard = keys.userShardName('6');
+      const channelIds = Array.from({ length: 101 }, (_, i) => String(i + 1));
+      for (const userId of ['6', '10']) {
+        await load(
+          userId,
+          channelIds.map((channelId) => ({ channelId, term: 1, cursor: 0 })),
+        );
+        const entries = channelIds.map((channelId): CursorEntry => ({
+          ...{ userId, channelId, verb: 'read', cursor: 3, counters: 'none' },
+        }));
+        await mergeCursors(redis, keys, shard, entries);
+      }
+      for (const [members, calls] of [
+        [200, 1],
+        [201, 2],
+      ] as const) {
+        const dirty = await readDirty(redis, keys, shard, members);
+        expect(dirty.size).toBe(members);
+        expect(await scriptCalls(() => readDirty(redis, keys, shard, members))).toBe(calls);
+        expect(await scriptCalls(() => readMembers(redis, keys, shard, dirty.cursors))).toBe(calls);
+        // What is left stays dirty, and is looked at all the same.
+        const left = dirty.cursors.map((_, place) => place);
+        expect(await scriptCalls(() => settleDirty(redis, keys, shard, dirty, left))).toBe(calls);
+      }
+    });
+
+    it('merges five hundred entries a call', async () => {
+      const entries = Array.from({ length: 501 }, (_, i): CursorEntry => ({
+        ...{ userId: '6', channelId: String(i + 1), verb: 'read', cursor: 3, counters: 'none' },
+      }));
+      await load(
+        '6',
+        entries.map(({ channelId }) => ({ channelId, term: 1, cursor: 0 })),
+      );
+      const mergeFirst = (size: number) =>
+        mergeCursors(redis, keys, keys.userShardName('6'), entries.slice(0, size));
+      expect(await scriptCalls(() => mergeFirst(500))).toBe(1);
+      expect(await scriptCalls(() => mergeFirst(501))).toBe(2);
     });
 
     it('unmarks nobody whose counters alone have changed, or who was loaded under another epoch', async () => {
