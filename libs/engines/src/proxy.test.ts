@@ -89,4 +89,17 @@ describe('a proxy between a client and a server', () => {
     await closed(client);
     expect(said.text).toBe('');
   });
+
+  it('can lose the reply to one request, when it comes', async () => {
+    const { client, said } = await join();
+    const asked = proxy.stallRepliesTo('second');
+    client.write('first');
+    await waitFor('the reply', () => said.text === 'FIRST');
+    client.write('the second');
+    await asked;
+    await waitFor('the request', () => heard === 'firstthe second');
+    proxy.cut();
+    await closed(client);
+    expect(said.text).toBe('FIRST');
+  });
 });

@@ -16,6 +16,7 @@ export class TcpProxy {
   private readonly pairs = new Set<Pair>();
   private isCut = false;
   private stalled: Direction | undefined;
+  private awaited: { request: string; asked: () => void } | undefined;
 
   private constructor(
     private readonly server: Server,
@@ -53,9 +54,15 @@ export class TcpProxy {
     for (const pair of this.pairs) this.applyStall(pair);
   }
 
+  /** Stalls the replies when somebody next asks this: it is carried out, and no answer comes. Resolves when it is asked. */
+  stallRepliesTo(request: string): Promise<void> {
+    return new Promise((asked) => (this.awaited = { request, asked }));
+  }
+
   /** What was held back by a stall arrives now. */
   heal(): void {
     this.isCut = false;
+    this.awaited = undefined;
     this.stalled = undefined;
     for (const pair of this.pairs) this.applyStall(pair);
   }
@@ -86,7 +93,8 @@ export class TcpProxy {
       [upstream, client],
     ] as const) {
       from.setNoDelay(true);
-      from.on('data', (chunk) => {
+      from.on('data', (chunk: Buffer) => {
+        if (from === client) this.look(chunk);
         if (!to.write(chunk)) from.pause();
       });
       to.on('drain', () => {
@@ -100,6 +108,14 @@ export class TcpProxy {
       });
     }
     this.applyStall(pair);
+  }
+
+  private look(chunk: Buffer): void {
+    if (!this.awaited || !chunk.includes(this.awaited.request)) return;
+    // Before it is passed on: its reply cannot be quicker.
+    this.stall('replies');
+    this.awaited.asked();
+    this.awaited = undefined;
   }
 
   private holds(direction: 'requests' | 'replies'): boolean {
