@@ -132,7 +132,13 @@ async function listReaders(
   return [tookMs, ids];
 }
 
-async function call(world: World, { token }: Person, method: string, path: string, body?: object) {
+async function call(
+  world: World,
+  { token }: Person,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<unknown> {
   const response = await fetch(`${world.url('read-status-service')}${path}`, {
     method,
     headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
