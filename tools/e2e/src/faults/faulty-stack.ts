@@ -70,7 +70,7 @@ export class FaultyStack {
   }
 
   rest(): Promise<void> {
-    return waitForRest(this);
+    return waitForRest(this, { timeoutMs: 120_000 });
   }
 
   /** At rest, everything that anybody can ask is what the oracle counts, and stands where it was acknowledged. */
