@@ -178,11 +178,22 @@ describe('the worker', () => {
 
   it('shares the work with other replicas, and writes each row once', async () => {
     const members = await Promise.all(Array.from({ length: 20 }, member));
-    await Promise.all([start(), start(), start()]);
-    await Promise.all(members.map(({ userId, channelId }) => parts.read(userId, channelId, 9)));
-    await until(async () => (await parts.dirtyCount()) === 0);
-    for (const { userId, channelId } of members) {
-      expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 9 });
+    await database.query(`
+      CREATE TABLE writes (user_id bigint, cursor_seq bigint);
+      CREATE FUNCTION note_write() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO writes VALUES (new.user_id, new.cursor_seq); RETURN NULL; END';
+      CREATE TRIGGER note_write AFTER UPDATE ON channel_members FOR EACH ROW EXECUTE FUNCTION note_write()`);
+    try {
+      for (let replicas = 0; replicas < 3; replicas++) await start();
+      await Promise.all(members.map(({ userId, channelId }) => parts.read(userId, channelId, 9)));
+      await until(async () => (await parts.dirtyCount()) === 0);
+      const writes = await database.query<{ userId: string; cursor: number }>(
+        'SELECT user_id::text AS "userId", cursor_seq::int AS cursor FROM writes',
+      );
+      const byUser = (a: { userId: string }, b: { userId: string }) => Number(a.userId) - Number(b.userId);
+      expect(writes.sort(byUser)).toEqual(members.map(({ userId }) => ({ userId, cursor: 9 })).sort(byUser));
+    } finally {
+      await database.query('DROP TABLE writes; DROP FUNCTION note_write CASCADE');
     }
   });
 
