@@ -69,10 +69,12 @@ export async function checkConformance(
   }
 }
 
+const randomSeed = () => Math.floor(Math.random() * 2 ** 30);
+
 /** Several seeds beside each other: a history's channels and people are its own. After a failure no seed is begun. */
 async function assertAtOnce<Played>(play: fc.IAsyncProperty<Played>, histories: number): Promise<void> {
   const perSeed = Math.min(HISTORIES_PER_SEED_MAX, Math.ceil(histories / HISTORIES_AT_ONCE));
-  const firstSeed = Math.floor(Math.random() * 2 ** 30);
+  const firstSeed = randomSeed();
   let begun = 0;
   const playOn = async () => {
     for (let left = histories - begun; left > 0; left = histories - begun) {
@@ -101,11 +103,12 @@ export async function checkConformanceWhileMoving(
 /**
  * Some histories, and then Redis is killed and comes back empty; of a Cluster, a primary whose replica lacks what was
  * acknowledged last. Nobody may have lost more than `takenByLoss`, and
- * the whole database is held to the oracle once more. `lower`: who stands lower than was acknowledged.
+ * the whole database is held to the oracle once more. `lower`: who stands lower than was acknowledged. What it throws
+ * names the seed.
  */
 export async function checkLossOfRedis(
   stack: Stack,
-  { strategy, histories }: { strategy: Strategy; histories: number },
+  { strategy, histories, seed = randomSeed() }: { strategy: Strategy; histories: number; seed?: number },
 ): Promise<{ checked: number; lower: number }> {
   const database = await Database.connect({
     url: stack.databaseUrl,
@@ -113,7 +116,7 @@ export async function checkLossOfRedis(
   });
   const redis = connectTo(stack);
   try {
-    const players = fc.sample(history, histories).map((played) => ({
+    const players = fc.sample(history, { numRuns: histories, seed }).map((played) => ({
       ...{ player: new Player(stack, { database, redis, keys: new Keys(SHARDS) }), played },
     }));
     for (const { player, played } of players) await player.play(played);
@@ -150,6 +153,8 @@ export async function checkLossOfRedis(
       });
     }
     return { checked: await compareAll(database, redis, strategy), lower };
+  } catch (error) {
+    throw new Error(`Under ${strategy}, with { seed: ${seed} }: ${String(error)}`, { cause: error });
   } finally {
     redis.disconnect();
     await database.close();
