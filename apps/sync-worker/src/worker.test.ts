@@ -184,7 +184,7 @@ describe('the worker', () => {
         'BEGIN INSERT INTO writes VALUES (new.user_id, new.cursor_seq); RETURN NULL; END';
       CREATE TRIGGER note_write AFTER UPDATE ON channel_members FOR EACH ROW EXECUTE FUNCTION note_write()`);
     try {
-      await Promise.all([start(), start(), start()]);
+      for (let replicas = 0; replicas < 3; replicas++) await start();
       await Promise.all(members.map(({ userId, channelId }) => parts.read(userId, channelId, 9)));
       await until(async () => (await parts.dirtyCount()) === 0);
       const writes = await database.query<{ userId: string; cursor: number }>(

@@ -408,7 +408,8 @@ describe.each(['watermark', 'write-behind', 'sync-db', 'redis-only'] as const)(
         expect((await copy(grace)).counted).toMatchObject({ through: seq, unread: 1 });
 
         const run = { channelId, afterSeq: seq, facts: [created(seq + 1, ada.id)] };
-        await (service.get(ReadStatusStrategy) as CountingStrategy).countRun(run, [ada.id, grace.id]);
+        const replica = service.replicas[0]!.app.get<CountingStrategy>(ReadStatusStrategy);
+        await replica.countRun(run, [ada.id, grace.id]);
         expect((await copy(grace)).counted).toBeNull();
         expect((await copy(ada)).counted).toEqual(newer);
       });
