@@ -1,10 +1,12 @@
 import type { Database } from '@tidemark/database';
 import { until } from '../client/gathering.js';
 
+type Connection = Parameters<Parameters<Database['transaction']>[0]>[0];
+
 /** A lock in PostgreSQL that whoever comes next has to wait for. */
 export class RowLock {
   private constructor(
-    private readonly client: Awaited<ReturnType<Database['primary']['connect']>>,
+    private readonly client: Connection,
     private readonly table: string,
   ) {}
 
@@ -24,7 +26,7 @@ export class RowLock {
     column: string,
     value: string,
   ): Promise<RowLock> {
-    const client = await database.primary.connect();
+    const client: Connection = await database.primary.connect();
     client.on('error', () => undefined); // the server may be stopped while it waits
     await client.query('BEGIN');
     await client.query('SET LOCAL idle_in_transaction_session_timeout = 0');
