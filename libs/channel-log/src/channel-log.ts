@@ -15,6 +15,7 @@ import {
   type RedisMemory,
 } from '@tidemark/redis';
 import type { Config } from '@tidemark/runtime';
+import { aFewAtATime } from './a-few-at-a-time.js';
 import type { CacheEpochs } from './cache-epochs.js';
 import { factOf, type LogEntry, type LogRow } from './log-entry.js';
 import { LogStore } from './log.store.js';
@@ -100,15 +101,11 @@ export class ChannelLog {
     const states = await this.states(channelIds);
     const heads = headsIn(states);
     const others = [...states].filter(([channelId]) => !heads.has(channelId));
-    for (let from = 0; from < others.length; from += 8) {
-      await Promise.all(
-        others.slice(from, from + 8).map(async ([channelId, state]) => {
-          const reached = state.state === 'behind' ? this.catchUp(channelId) : this.load(channelId);
-          const head = await reached.catch(orNullWithoutChannel);
-          if (head !== null) heads.set(channelId, head);
-        }),
-      );
-    }
+    await aFewAtATime(others, async ([channelId, state]) => {
+      const reached = state.state === 'behind' ? this.catchUp(channelId) : this.load(channelId);
+      const head = await reached.catch(orNullWithoutChannel);
+      if (head !== null) heads.set(channelId, head);
+    });
     return heads;
   }
 

@@ -1,3 +1,4 @@
+export { aFewAtATime } from './a-few-at-a-time.js';
 export { CacheEpochs } from './cache-epochs.js';
 export { ChannelLog, NoSuchChannelError, type ChannelLogOptions } from './channel-log.js';
 export { decodeToken, encodeToken, type Consistency } from './consistency-token.js';

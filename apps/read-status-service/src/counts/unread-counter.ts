@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { ChannelLog } from '@tidemark/channel-log';
+import { aFewAtATime, ChannelLog } from '@tidemark/channel-log';
 import { Database } from '@tidemark/database';
 import { countUnread, groupByShard, Keys, type CountQuestion } from '@tidemark/redis';
 import { ProblemError } from '@tidemark/runtime';
@@ -7,8 +7,6 @@ import { ProblemError } from '@tidemark/runtime';
 const attemptsMax = 8;
 /** Questions a script call, so that Redis is held for a millisecond or two. */
 const questionsMax = 200;
-/** A user of a thousand channels must not keep PostgreSQL from everybody else. */
-const loadsAtOnce = 8;
 
 export interface ExactCount {
   unread: number;
@@ -75,19 +73,13 @@ export class UnreadCounter {
         ),
       );
       await Promise.all([
-        this.load([...notLoaded]),
-        ...[...behind].map(([channelId, seq]) => this.log.reach(channelId, seq)),
+        aFewAtATime([...notLoaded], (channelId) => this.log.load(channelId)),
+        aFewAtATime([...behind], ([channelId, seq]) => this.log.reach(channelId, seq)),
         this.countInDatabase(belowMarks, counts),
       ]);
       open = again;
     }
     return counts;
-  }
-
-  private async load(channelIds: readonly string[]): Promise<void> {
-    for (const some of chunks(channelIds, loadsAtOnce)) {
-      await Promise.all(some.map((channelId) => this.log.load(channelId)));
-    }
   }
 
   private async countInDatabase(
