@@ -1,15 +1,14 @@
 import type { Count } from '@tidemark/contracts';
-import { createChannel, createUsers, recount, sendMessages, useDatabase, useRedis } from '@tidemark/testing';
+import { createChannel, createUsers, recount, sendMessages } from '@tidemark/testing';
 import { ReadStatusService } from '../read-status/read-status.service.js';
 import { useReadStatus } from '../test-support/use-read-status.js';
 
 describe.each(['watermark', 'write-behind'] as const)('READ_ACK=database under %s', (strategy) => {
-  const database = useDatabase();
-  const redis = useRedis();
-  const readStatus = useReadStatus({
-    ...{ DATABASE_URL: database.url, REDIS_URL: redis.url },
-    ...{ READ_STATUS_STRATEGY: strategy, READ_ACK: 'database' },
-  });
+  const {
+    database,
+    redis,
+    service: readStatus,
+  } = useReadStatus({ READ_STATUS_STRATEGY: strategy, READ_ACK: 'database' });
 
   const scene = async (messages: number) => {
     const [ada, grace] = await createUsers(database.pool, ['ada', 'grace']);

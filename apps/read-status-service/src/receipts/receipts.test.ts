@@ -1,13 +1,11 @@
 import type { Count, Readers } from '@tidemark/contracts';
-import { Keys, readDirtyOfChannel } from '@tidemark/redis';
+import { readDirtyOfChannel } from '@tidemark/redis';
 import {
   addMember,
   createChannel,
   createUsers,
   sendMessages,
   strategies,
-  useDatabase,
-  useRedis,
   type CreatedUser,
 } from '@tidemark/testing';
 import { keptUnder } from '@tidemark/runtime';
@@ -22,13 +20,7 @@ interface Scene {
 }
 
 describe.each(strategies)('receipts under %s', (strategy) => {
-  const database = useDatabase();
-  const redis = useRedis();
-  const replicas = useReadStatus({
-    ...{ DATABASE_URL: database.url, REDIS_URL: redis.url },
-    READ_STATUS_STRATEGY: strategy,
-  });
-  const keys = new Keys(4);
+  const { database, redis, keys, service: replicas } = useReadStatus({ READ_STATUS_STRATEGY: strategy });
 
   const scene = async (members: number, messages: number): Promise<Scene> => {
     const [author, ...others] = (await createUsers(database.pool, members + 1)) as [

@@ -1,6 +1,5 @@
 import { Reconciler, type Drift } from '@tidemark/channel-log';
 import type { Count, Reconciled } from '@tidemark/contracts';
-import { Keys } from '@tidemark/redis';
 import { keptUnder } from '@tidemark/runtime';
 import {
   addMember,
@@ -9,8 +8,6 @@ import {
   recount,
   sendMessages,
   strategies,
-  useDatabase,
-  useRedis,
   type CreatedUser,
 } from '@tidemark/testing';
 import { useReadStatus } from '../test-support/use-read-status.js';
@@ -21,13 +18,7 @@ const audited = process.env['LONG'] ? strategies : (['write-behind', 'sync-db'] 
 
 // Each look at a suspect waits for seconds: npm test takes the strategy that has more to be wrong about.
 describe.each(audited)('reconcile under %s', (strategy) => {
-  const database = useDatabase();
-  const redis = useRedis();
-  const replicas = useReadStatus({
-    ...{ DATABASE_URL: database.url, REDIS_URL: redis.url },
-    READ_STATUS_STRATEGY: strategy,
-  });
-  const keys = new Keys(4);
+  const { database, redis, keys, service: replicas } = useReadStatus({ READ_STATUS_STRATEGY: strategy });
 
   let admin: CreatedUser;
   let author: CreatedUser;

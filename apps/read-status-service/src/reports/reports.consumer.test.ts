@@ -1,20 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Count } from '@tidemark/contracts';
-import { Keys } from '@tidemark/redis';
-import {
-  createChannel,
-  createUsers,
-  sendMessages,
-  useDatabase,
-  useRedis,
-  type CreatedUser,
-} from '@tidemark/testing';
+import { createChannel, createUsers, sendMessages, type CreatedUser } from '@tidemark/testing';
 import { useReadStatus } from '../test-support/use-read-status.js';
 
-const database = useDatabase();
-const redis = useRedis();
-const service = useReadStatus({ DATABASE_URL: database.url, REDIS_URL: redis.url });
-const keys = new Keys(4);
+const { database, redis, keys, service } = useReadStatus();
 
 describe('reports of gateways', () => {
   let owner: CreatedUser;

@@ -1,13 +1,15 @@
 import type { Abstract } from '@nestjs/common';
 import { ChannelLog } from '@tidemark/channel-log';
 import type { Problem, Unread } from '@tidemark/contracts';
+import { Keys } from '@tidemark/redis';
 import { createHttpApp, createRuntime, loadConfig, signDevToken, type Runtime } from '@tidemark/runtime';
-import type { CreatedUser } from '@tidemark/testing';
+import { useDatabase, useRedis, type CreatedUser } from '@tidemark/testing';
 import { AppModule } from '../app.module.js';
 
 const SECRET = 'a secret that only the tests know, 32+';
+const SHARDS = 4;
 
-/** Replicas of read-status-service in one process, over the engines of the test file. */
+/** Replicas of read-status-service in one process. */
 export class ReadStatus {
   readonly replicas: { app: Awaited<ReturnType<typeof createHttpApp>>; runtime: Runtime }[] = [];
   private turn = 0;
@@ -17,7 +19,7 @@ export class ReadStatus {
   async start(): Promise<void> {
     const runtime = createRuntime(
       loadConfig('read-status-service', {
-        ...{ NODE_ENV: 'test', LOG_LEVEL: 'silent', PORT: '0', JWT_SECRET: SECRET, SHARDS: '4' },
+        ...{ NODE_ENV: 'test', LOG_LEVEL: 'silent', PORT: '0', JWT_SECRET: SECRET, SHARDS: String(SHARDS) },
         ...this.env,
       }),
     );
@@ -72,10 +74,12 @@ export class ReadStatus {
   }
 }
 
-/** Two replicas from before the first test of a file to after its last. */
-export function useReadStatus(env: Record<string, string>): ReadStatus {
-  const readStatus = new ReadStatus(env);
-  beforeAll(() => Promise.all([readStatus.start(), readStatus.start()]));
-  afterAll(() => readStatus.stop());
-  return readStatus;
+/** Two replicas from before the first test of a file to after its last, over engines that are this file's alone. */
+export function useReadStatus(env: Record<string, string> = {}) {
+  const database = useDatabase();
+  const redis = useRedis();
+  const service = new ReadStatus({ DATABASE_URL: database.url, REDIS_URL: redis.url, ...env });
+  beforeAll(() => Promise.all([service.start(), service.start()]));
+  afterAll(() => service.stop());
+  return { database, redis, service, keys: new Keys(SHARDS) };
 }

@@ -1,26 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { decodeToken } from '@tidemark/channel-log';
 import { threadsCountedMax, type Count, type Unread } from '@tidemark/contracts';
-import { Keys } from '@tidemark/redis';
 import {
   addMember,
   createChannel,
   createUsers,
   recount,
   sendMessages,
-  useDatabase,
-  useRedis,
   type CreatedUser,
 } from '@tidemark/testing';
 import { useReadStatus } from '../test-support/use-read-status.js';
 
 describe.each(['watermark', 'write-behind'])('followed threads under %s', (strategy) => {
-  const database = useDatabase();
-  const redis = useRedis();
-  const service = useReadStatus({
-    ...{ DATABASE_URL: database.url, REDIS_URL: redis.url, READ_STATUS_STRATEGY: strategy },
-  });
-  const keys = new Keys(4);
+  const { database, redis, keys, service } = useReadStatus({ READ_STATUS_STRATEGY: strategy });
   let [ada, grace, linus]: CreatedUser[] = [];
   let channelId: string;
   let root = 0;
