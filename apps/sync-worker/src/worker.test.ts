@@ -132,6 +132,26 @@ describe('the worker', () => {
     await until(async () => (await parts.row(userId, channelId)).cursor === 7);
   });
 
+  it('audits a sample on a schedule, and says so in its metrics', async () => {
+    // Those of the tests above are in channels whose heads are made up.
+    await database.query('DELETE FROM channel_members');
+    const ownerId = (await createUser(database.pool)).id;
+    await createChannel(database.pool, { ownerId });
+    const { app } = await start();
+    await until(async () => (await ready(app)).statusCode === 200);
+    // The next is due within a minute: now.
+    const { sampling } = app.get(Queues);
+    await until(async () => (await sampling.getDelayedCount()) === 1);
+    await (await sampling.getDelayed())[0]!.promote();
+    await until(async () => {
+      const { body } = await app.inject({ url: '/metrics' });
+      return (
+        /tidemark_audited_members_total\{.*\} [1-9]/.test(body) &&
+        /tidemark_drifted_members\{.*\} 0\n/.test(body)
+      );
+    });
+  });
+
   it('flushes although who set its schedules had a clock five minutes ahead, and is gone', async () => {
     const clock = jest.spyOn(Date, 'now').mockImplementation(() => new Date().getTime() + 300_000);
     try {
