@@ -6,14 +6,16 @@ import { strategies as allStrategies, type Strategy } from '@tidemark/testing';
 import {
   checkConformance,
   checkConformanceWhileMoving,
+  readAcks,
   startConformanceStack,
+  type ReadAck,
 } from './conformance/conformance.js';
 
 /**
- * `npm run test:long -- [--histories 10000] [--cluster-histories 1000] [--seed <number>] [--logs <folder>] [--folders dev,test,new-domains] [--skip-histories]`
+ * `npm run test:long -- [--histories 10000] [--cluster-histories 1000] [--seed <number>] [--logs <folder>] [--folders dev,test,new-domains] [--read-ack database] [--skip-histories]`
  *
  * What takes too long for `npm test`: thousands of random histories under each strategy, then some on a Redis Cluster
- * whose slots are moved meanwhile, and every folder of real logs, under each strategy, with each fault. Prints a line or
+ * whose slots are moved and primaries hand over meanwhile, and every folder of real logs, under each strategy, with each fault. Prints a line or
  * a table for each; exit code 1 if anything is wrong. `--seed`: the one that a failure printed, its histories alone.
  */
 const { values } = parseArgs({
@@ -28,6 +30,7 @@ const { values } = parseArgs({
       type: 'string',
       default: 'none,redis,sync-worker,gateway,message-api,rolling-restart,slot-migration,failover',
     },
+    'read-ack': { type: 'string', default: 'cache' },
     'skip-histories': { type: 'boolean', default: false },
   },
 });
@@ -36,6 +39,9 @@ const strategies = values.strategies.split(',') as Strategy[];
 const seed = values.seed === undefined ? undefined : Number(values.seed);
 if (seed !== undefined && !Number.isInteger(seed))
   throw new Error(`--seed: "${values.seed}" is not a whole number`);
+const readAck = values['read-ack'] as ReadAck;
+if (!readAcks.includes(readAck))
+  throw new Error(`--read-ack: there is no "${readAck}", but ${readAcks.join(', ')}`);
 const faults = values.faults.split(',') as Fault[];
 const unknown = faults.find((fault) => !allFaults.includes(fault));
 if (unknown !== undefined) throw new Error(`--faults: there is no "${unknown}", but ${allFaults.join(', ')}`);
@@ -48,13 +54,21 @@ for (const strategy of values['skip-histories'] ? [] : strategies) {
 
 async function playHistories(strategy: Strategy, histories: number, redisCluster: boolean): Promise<void> {
   if (histories === 0) return;
-  const stack = await startConformanceStack(strategy, { redisCluster });
-  const name = redisCluster ? `${strategy} on a Redis Cluster` : strategy;
-  const check = redisCluster ? checkConformanceWhileMoving : checkConformance;
+  const stack = await startConformanceStack(strategy, { redisCluster, readAck });
+  const name = [strategy, readAck === 'database' && 'READ_ACK=database', redisCluster && 'on a Redis Cluster']
+    .filter(Boolean)
+    .join(', ');
+  const check: (...of: Parameters<typeof checkConformance>) => Promise<Played> = redisCluster
+    ? checkConformanceWhileMoving
+    : checkConformance;
   const from = Date.now();
   try {
-    const { checked } = await check(stack, { strategy, histories, ...(seed !== undefined && { seed }) });
-    say(`${name}: ${histories} histories, ${checked} members, 0 mismatches, ${(Date.now() - from) / 1000} s`);
+    const { checked, ...done } = await check(stack, {
+      ...{ strategy, histories },
+      ...(seed !== undefined && { seed }),
+    });
+    const took = `${(Date.now() - from) / 1000} s`;
+    say(`${name}: ${histories} histories, ${checked} members, 0 mismatches, ${took}${showMoves(done)}`);
   } catch (error) {
     failures += 1;
     const { message, cause } = error as Error & { cause?: Error };
@@ -64,7 +78,19 @@ async function playHistories(strategy: Strategy, histories: number, redisCluster
   }
 }
 
-for (const folder of values.folders.split(',').map((name) => join(values.logs, name))) {
+interface Played {
+  checked: number;
+  /** Slots, and primaries that handed over; of a Cluster alone. */
+  moved?: number;
+  handedOver?: number;
+}
+
+function showMoves({ moved, handedOver }: Partial<Played>): string {
+  return moved === undefined ? '' : `; ${moved} slots moved, ${handedOver} primaries handed over meanwhile`;
+}
+
+for (const name of values.folders.split(',').filter((typed) => typed !== '')) {
+  const folder = join(values.logs, name);
   if (!existsSync(folder)) {
     say(`${folder}: no such folder; name where the logs are with --logs`);
     failures += 1;

@@ -25,16 +25,31 @@ export async function lossOfRedis({ redis, redisCluster }: Stack): Promise<Redis
   };
 }
 
-/** Moves the slots of all our keys from node to node, again and again, until told to stop. */
-export function moveSlots({ redisCluster }: Stack): { stop(): Promise<void> } {
+/** Slots moved between one hand-over and the next. */
+const MOVES_PER_HAND_OVER = 8;
+
+/**
+ * Moves the slots of all our keys from node to node, again and again, until told to stop; and now and then has a
+ * primary hand over to its replica, each in turn.
+ */
+export function moveSlots({ redisCluster }: Stack): {
+  readonly done: Readonly<{ moved: number; handedOver: number }>;
+  stop(): Promise<void>;
+} {
   const homes = [...keys.shardNames().map(keys.epoch), keys.reports, '{tidemark}'];
-  let moved = 0;
+  const done = { moved: 0, handedOver: 0 };
   let stopped = false;
   const moving = (async () => {
-    while (!stopped) await redisCluster!.migrate(homes[moved++ % homes.length]!);
+    while (!stopped) {
+      await redisCluster!.migrate(homes[done.moved++ % homes.length]!);
+      if (stopped || done.moved % MOVES_PER_HAND_OVER !== 0) continue;
+      const primaries = await redisCluster!.primaries();
+      await redisCluster!.handOver(primaries[done.handedOver++ % primaries.length]!);
+    }
   })();
   moving.catch(() => undefined); // awaited by who stops it
   return {
+    done,
     stop: async () => {
       stopped = true;
       await moving;
