@@ -71,11 +71,13 @@ export const shortened = (lines: readonly string[]): string[] =>
     ? [...lines]
     : [...lines.slice(0, LINES_MAX), `and ${lines.length - LINES_MAX} more`];
 
+const WAIT_MS_MAX = 60_000;
+
 /** Waits until no member is dirty. How long that took, in seconds. */
-export async function flushed(world: World, timeoutMs = 60_000): Promise<number> {
+export async function flushed(world: World): Promise<number> {
   const startedMs = performance.now();
   while ((await dirtyMembers(world)) > 0) {
-    if (performance.now() - startedMs > timeoutMs) throw new Error(`Dirty after ${timeoutMs} ms`);
+    if (performance.now() - startedMs > WAIT_MS_MAX) throw new Error(`Dirty after ${WAIT_MS_MAX} ms`);
     await delay(5);
   }
   return (performance.now() - startedMs) / 1000;
@@ -86,7 +88,9 @@ export async function counted({ redis, keys }: World, channels?: readonly { id: 
   const shardNames = channels
     ? [...new Set(channels.map(({ id }) => keys.channelShardName(id)))]
     : keys.channelShards();
+  const startedMs = performance.now();
   for (;;) {
+    if (performance.now() - startedMs > WAIT_MS_MAX) throw new Error(`Not counted after ${WAIT_MS_MAX} ms`);
     const pipeline = redis.pipeline();
     for (const shardName of shardNames) pipeline.xlen(keys.stream(shardName));
     if (((await pipeline.exec()) ?? []).every(([, length]) => length === 0)) return;

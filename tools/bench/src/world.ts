@@ -54,6 +54,7 @@ export class World {
     const engines = await resolveEngines({
       temporary: true,
       durable: true,
+      postgres: { settings: { shared_preload_libraries: 'pg_stat_statements' } },
       // No rewrite of its file: it would fall into one round and not into the other.
       redis: { appendonly: true, settings: { 'auto-aof-rewrite-percentage': '0' } },
       onProgress: options.onProgress,
@@ -184,7 +185,8 @@ export class World {
     await this.pool.query(`
       ALTER TABLE users ALTER COLUMN id RESTART WITH ${FIRST_USER_ID};
       ALTER TABLE channels ALTER COLUMN id RESTART WITH ${FIRST_CHANNEL_ID};
-      CREATE TABLE bare_messages (LIKE messages INCLUDING ALL)`);
+      CREATE TABLE bare_messages (LIKE messages INCLUDING ALL);
+      CREATE EXTENSION pg_stat_statements`);
     const epochs = new CacheEpochs(this.keys, new LogStore(this.database));
     this.connection = new RedisConnection(
       { urls: [redisUrl], cluster: false },

@@ -1,14 +1,16 @@
 /**
  * Distinct read reports a second, said over sockets, acknowledged, and flushed to PostgreSQL: in arrays of 50, and
- * one to an event. Beside both: how long a send takes meanwhile, and how long without them.
+ * one to an event. Beside them: as many cursors and dirty marks written to Redis without anything around them; and how
+ * long a send takes meanwhile, and how long without them.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { atLeast, type Bench, type RowSpec, type Sample } from '../bench.js';
+import { atLeast, type Bench, type Figure, type RowSpec, type Sample } from '../bench.js';
 import { dirtyMembers, flushed, shortened, wrongCounts } from '../checks.js';
 import { Http, probeSends, sends, type Request } from '../http-load.js';
 import { fill } from '../messages.js';
 import { figure } from '../meter.js';
 import { channelOf, people, some, type Person } from '../population.js';
+import { command, RedisPipe } from '../redis-pipe.js';
 import { SocketClient } from '../sockets/socket-client.js';
 import type { World } from '../world.js';
 
@@ -44,11 +46,11 @@ function readReports(name: string, shape: Shape): Bench {
       row({
         ...{ row: 'read reports, acknowledged and flushed', figure: 'reports', unit: '/s' },
         goal: atLeast(10_000),
-        note: 'each moves another cursor; counts of each answer checked; the driver shares the processors',
+        note: 'each moves another cursor; counts of each answer checked; the driver shares the processors; bare: HSET of a cursor and ZADD of its mark, piped, nothing checked or flushed',
       }),
       row({
-        ...{ row: 'PostgreSQL transactions meanwhile', figure: 'transactions', unit: '/s' },
-        note: 'bare: without reports; both with 50 sends/s; a flush is two statements',
+        ...{ row: 'PostgreSQL statements meanwhile', figure: 'statements', unit: '/s' },
+        note: 'bare: without reports; both with 50 sends/s; by pg_stat_statements',
       }),
       row({ row: 'send p99 meanwhile', figure: 'send p99', unit: 'ms', note: 'bare: without reports' }),
       row({
@@ -81,10 +83,11 @@ async function prepare(world: World, shape: Shape) {
     crowd.push(new Reader(person, socket, channels));
   }
   const http = new Http(world);
+  const pipe = await RedisPipe.connect(world);
   const next = sends(probed.id, [author]);
   return {
     ours: () => ours(world, shape, crowd, http, next, world.pick(1, 10, 60)),
-    bare: () => bare(world, http, next),
+    bare: () => bare(world, pipe, crowd, http, next),
     warmUp: () => ours(world, shape, crowd, http, next, WARM_UP_S),
   };
 }
@@ -104,7 +107,7 @@ class Reader {
   constructor(
     readonly person: Person,
     readonly socket: SocketClient,
-    private readonly channels: readonly { id: string; head: number }[],
+    readonly channels: readonly { id: string; head: number }[],
   ) {}
 
   async read(count: number): Promise<void> {
@@ -150,7 +153,7 @@ async function ours(
 ): Promise<Sample> {
   const before = sumOf(crowd, 'accepted');
   const refusedBefore = sumOf(crowd, 'refused');
-  const commits = await transactions(world);
+  const statementsBefore = await statements(world);
   const meter = world.meter('services', 'engines');
   const until = performance.now() + seconds * 1000;
   const readers = crowd.flatMap((reader) =>
@@ -163,7 +166,7 @@ async function ours(
   const spent = meter.stop();
   const during = sumOf(crowd, 'accepted') - before;
   const refused = sumOf(crowd, 'refused') - refusedBefore;
-  const committed = (await transactions(world)) - commits;
+  const said = (await statements(world)) - statementsBefore;
   await Promise.all(readers);
   const { p99 } = await probe;
   const dirty = await dirtyMembers(world);
@@ -175,7 +178,7 @@ async function ours(
   return {
     figures: {
       reports: spent.rate(during),
-      transactions: figure(committed / spent.seconds),
+      statements: figure(said / spent.seconds),
       'send p99': figure(p99),
       refused: figure(refused / spent.seconds),
       tail: figure(tail),
@@ -184,27 +187,56 @@ async function ours(
   };
 }
 
-async function bare(world: World, http: Http, next: () => Request): Promise<Sample> {
+async function bare(
+  world: World,
+  pipe: RedisPipe,
+  crowd: readonly Reader[],
+  http: Http,
+  next: () => Request,
+): Promise<Sample> {
   const seconds = world.pick(1, 4, 20);
-  const commits = await transactions(world);
+  const statementsBefore = await statements(world);
   const meter = world.meter('services', 'engines');
   const { p99 } = await probeSends(world, http, next, { perSecond: PROBES_PER_SECOND, seconds });
   const spent = meter.stop();
-  const committed = (await transactions(world)) - commits;
+  const said = (await statements(world)) - statementsBefore;
   return {
-    figures: { transactions: figure(committed / spent.seconds), 'send p99': figure(p99) },
+    figures: {
+      reports: await bareReports(world, pipe, crowd),
+      statements: figure(said / spent.seconds),
+      'send p99': figure(p99),
+    },
     wrong: [],
   };
+}
+
+/** What Redis has to take of a report at the least. */
+async function bareReports(world: World, pipe: RedisPipe, crowd: readonly Reader[]): Promise<Figure> {
+  const rounds = world.pick(1, 4);
+  const meter = world.meter('engines', 'bench');
+  let written = 0;
+  for (let round = 1; round <= rounds; round++) {
+    for (const { person, channels } of crowd) {
+      for (const { id } of channels) {
+        const cursor = command('HSET', `bare:${person.id}`, id, String(round));
+        pipe.write(cursor + command('ZADD', 'bare:dirty', 'NX', String(round), `${person.id}:${id}`), 2);
+        written++;
+      }
+      await pipe.room();
+    }
+  }
+  await pipe.drained();
+  return meter.stop().rate(written);
 }
 
 const sumOf = (crowd: readonly Reader[], what: 'accepted' | 'refused'): number =>
   crowd.reduce((sum, reader) => sum + reader[what], 0);
 
-async function transactions({ pool }: World): Promise<number> {
-  const { rows } = await pool.query<{ commits: string }>(
-    'SELECT xact_commit AS commits FROM pg_stat_database WHERE datname = current_database()',
+async function statements({ pool }: World): Promise<number> {
+  const { rows } = await pool.query<{ statements: number }>(
+    'SELECT coalesce(sum(calls), 0)::float8 AS statements FROM pg_stat_statements WHERE toplevel',
   );
-  return Number(rows[0]!.commits);
+  return rows[0]!.statements;
 }
 
 /** Every cursor in PostgreSQL is the highest acknowledged; of counts a sample is held to the oracle. */
