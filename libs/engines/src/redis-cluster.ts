@@ -35,14 +35,18 @@ export class RedisCluster {
     return this.nodes.map((node) => node.url);
   }
 
-  /** Resolves when every node sees all the others, every slot is served, and every replica follows its primary. */
+  /**
+   * Resolves when every node sees all the others, all agree on who serves which slot, and every replica follows its
+   * primary.
+   */
   async ready(): Promise<void> {
     await waitFor('the Redis Cluster to be ok', async () => {
       const states = await statesOf(this.nodes);
       if (!isWhole(states)) return false;
       // One that comes back believes for a moment that it still is what it was.
       const primaries = states.filter((state) => state.get('role') === 'master');
-      return primaries.every((state) => Number(state.get('cluster_size')) === primaries.length);
+      if (!primaries.every((state) => Number(state.get('cluster_size')) === primaries.length)) return false;
+      return new Set(await Promise.all(this.nodes.map((node) => node.withClient(ownersOf)))).size === 1;
     });
   }
 
@@ -88,16 +92,25 @@ export class RedisCluster {
       await node.withClient((client) => client.cluster('SETSLOT', slot, 'NODE', targetId));
   }
 
-  /** A replica takes over from a primary that is well. Nothing is lost. */
+  /**
+   * A replica takes over from a primary that is well. Nothing is lost. The others vote for a takeover in the same pair
+   * once in 10 s (twice the node timeout); asked sooner, the primary holds up its writers in vain.
+   */
   async handOver(primary: RedisInstance): Promise<void> {
+    // A replica that has not heard of a slot's new home would claim it back, without what is in it.
+    await this.ready();
     const replica = await this.replicaOf(primary);
+    let askedMs = -Infinity;
     const handedOver = async () => {
       if ((await replica.withClient(stateOf)).get('role') === 'master') return true;
       // Asked again: a primary that has not heard yet whose replica this is lets it pass in silence.
-      await replica.withClient((client) => client.cluster('FAILOVER'));
+      if (performance.now() > askedMs + HAND_OVER_AGAIN_MS) {
+        askedMs = performance.now();
+        await replica.withClient((client) => client.cluster('FAILOVER'));
+      }
       return false;
     };
-    await waitFor('a primary to hand over', handedOver, { everyMs: HAND_OVER_AGAIN_MS });
+    await waitFor('a primary to hand over', handedOver);
     await this.takenOver(replica);
     await this.ready();
   }
@@ -234,6 +247,15 @@ function isWhole(states: readonly Map<string, string>[]): boolean {
         state.get('master_link_status') !== 'down',
     )
   );
+}
+
+/** Who serves which slots, as a node believes. */
+async function ownersOf(client: Redis): Promise<string> {
+  const ranges = await client.cluster('SLOTS');
+  return ranges
+    .map(([first, last, primary]) => `${first}-${last} ${primary?.[2]}`)
+    .sort()
+    .join();
 }
 
 /** What a node says of itself and of the cluster, by name. */

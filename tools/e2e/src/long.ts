@@ -58,13 +58,13 @@ async function playHistories(strategy: Strategy, histories: number, redisCluster
   const name = [strategy, readAck === 'database' && 'READ_ACK=database', redisCluster && 'on a Redis Cluster']
     .filter(Boolean)
     .join(', ');
-  const check: (...of: Parameters<typeof checkConformance>) => Promise<Played> = redisCluster
+  const check: (...of: Parameters<typeof checkConformanceWhileMoving>) => Promise<Played> = redisCluster
     ? checkConformanceWhileMoving
     : checkConformance;
   const from = Date.now();
   try {
     const { checked, ...done } = await check(stack, {
-      ...{ strategy, histories },
+      ...{ strategy, histories, handOver: true },
       ...(seed !== undefined && { seed }),
     });
     const took = `${(Date.now() - from) / 1000} s`;

@@ -55,8 +55,9 @@ export function startConformanceStack(
  */
 export async function checkConformance(
   stack: Stack,
-  { strategy, histories, seed }: { strategy: Strategy; histories: number; seed?: number },
+  options: { strategy: Strategy; histories: number; seed?: number; patient?: boolean },
 ): Promise<{ checked: number }> {
+  const { strategy, histories, seed, patient } = options;
   const firstSeed = randomSeed();
   const database = await Database.connect({
     url: stack.databaseUrl,
@@ -65,7 +66,7 @@ export async function checkConformance(
   const redis = connectTo(stack);
   try {
     const play = fc.asyncProperty(history, (played) =>
-      new Player(stack, { database, redis, keys: new Keys(SHARDS) }).play(played),
+      new Player(stack, { database, redis, keys: new Keys(SHARDS) }, { patient }).play(played),
     );
     await (seed === undefined
       ? assertAtOnce(play, histories, firstSeed)
@@ -106,15 +107,19 @@ async function assertAtOnce<Played>(
 }
 
 /**
- * The same on a Redis Cluster, whose slots are moved from node to node and whose primaries hand over to their replicas
- * meanwhile. Nothing may be refused for it.
+ * The same on a Redis Cluster, whose slots are moved from node to node meanwhile. Nothing may be refused for it. With
+ * `handOver` its primaries hand over to their replicas too: then some are asked to come again, for a moment, and do.
  */
 export async function checkConformanceWhileMoving(
   stack: Stack,
-  options: { strategy: Strategy; histories: number; seed?: number },
+  {
+    handOver = false,
+    ...options
+  }: { strategy: Strategy; histories: number; seed?: number; handOver?: boolean },
 ): Promise<{ checked: number; moved: number; handedOver: number }> {
-  const moves = moveSlots(stack);
-  const { checked } = await checkConformance(stack, options).finally(() => moves.stop());
+  const moves = moveSlots(stack, { handOver });
+  const played = checkConformance(stack, { ...options, patient: handOver });
+  const { checked } = await played.finally(() => moves.stop());
   return { checked, ...moves.done };
 }
 

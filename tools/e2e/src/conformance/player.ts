@@ -68,8 +68,9 @@ export class Player {
   constructor(
     private readonly stack: Stack,
     private readonly engines: Engines,
+    { patient = false }: { patient?: boolean } = {},
   ) {
-    this.replicas = new Replicas(stack);
+    this.replicas = new Replicas(stack, patient);
     this.pruning = new MessagePruningStore(engines.database);
     this.admin = stack.token('conformance', { role: 'admin' });
   }

@@ -25,24 +25,26 @@ export async function lossOfRedis({ redis, redisCluster }: Stack): Promise<Redis
   };
 }
 
-/** Slots moved between one hand-over and the next. */
-const MOVES_PER_HAND_OVER = 8;
+/** From one hand-over to the next: three primaries take turns, and each pair needs 10 s to itself. */
+const HAND_OVER_EVERY_MS = 5_000;
 
 /**
- * Moves the slots of all our keys from node to node, again and again, until told to stop; and now and then has a
- * primary hand over to its replica, each in turn.
+ * Moves the slots of all our keys from node to node, again and again, until told to stop; with `handOver` a primary
+ * hands over to its replica now and then, each in turn.
  */
-export function moveSlots({ redisCluster }: Stack): {
-  readonly done: Readonly<{ moved: number; handedOver: number }>;
-  stop(): Promise<void>;
-} {
+export function moveSlots(
+  { redisCluster }: Stack,
+  { handOver }: { handOver: boolean },
+): { readonly done: Readonly<{ moved: number; handedOver: number }>; stop(): Promise<void> } {
   const homes = [...keys.shardNames().map(keys.epoch), keys.reports, '{tidemark}'];
   const done = { moved: 0, handedOver: 0 };
   let stopped = false;
   const moving = (async () => {
+    let handOverAtMs = performance.now();
     while (!stopped) {
       await redisCluster!.migrate(homes[done.moved++ % homes.length]!);
-      if (stopped || done.moved % MOVES_PER_HAND_OVER !== 0) continue;
+      if (!handOver || stopped || performance.now() < handOverAtMs) continue;
+      handOverAtMs = performance.now() + HAND_OVER_EVERY_MS;
       const primaries = await redisCluster!.primaries();
       await redisCluster!.handOver(primaries[done.handedOver++ % primaries.length]!);
     }

@@ -8,11 +8,22 @@ export interface Answer<Body> {
   token: string;
 }
 
-/** Asks the replicas of a service in turn, as a load balancer would. */
+/** How long somebody who is kept waiting comes again. */
+const AGAIN_MS = 200;
+const LOOKS_AGAIN_MAX = 10;
+const AGAIN_MAX = 75;
+
+/**
+ * Asks the replicas of a service in turn, as a load balancer would. Whoever is `patient` takes no refusal for an
+ * answer, whatever they asked, as clients do: where refusals are a part of what is played.
+ */
 export class Replicas {
   private turn = 0;
 
-  constructor(private readonly stack: Stack) {}
+  constructor(
+    private readonly stack: Stack,
+    private readonly patient: boolean,
+  ) {}
 
   async call<Body>(
     service: 'message-api' | 'read-status-service',
@@ -37,8 +48,9 @@ export class Replicas {
     let response = await ask();
     let text = await response.text();
     // Rather than guess, a service that is kept waiting on a busy machine says that it is to be asked again.
-    for (let left = 10; left > 0 && response.status === 503 && method === 'GET'; left--) {
-      await delay(200);
+    let left = this.patient ? AGAIN_MAX : method === 'GET' ? LOOKS_AGAIN_MAX : 0;
+    for (; left > 0 && response.status === 503; left--) {
+      await delay(AGAIN_MS);
       response = await ask();
       text = await response.text();
     }
