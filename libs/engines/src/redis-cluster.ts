@@ -57,15 +57,16 @@ export class RedisCluster {
     return running.filter((_, i) => states[i]!.get('role') === 'master');
   }
 
-  /** Who serves the slot of a key. */
+  /** Who serves the slot of a key: of a slot that was moved just now others may still believe the old home. */
   async primaryOf(key: string): Promise<RedisInstance> {
-    const [asked] = await this.primaries();
-    const port = await asked!.withClient(async (client) => {
-      const slot = await client.cluster('KEYSLOT', key);
-      const ranges = await client.cluster('SLOTS');
-      return ranges.find(([first, last]) => first <= slot && slot <= last)?.[2]?.[1];
+    return waitFor('one primary to serve a slot', async () => {
+      const primaries = await this.primaries();
+      const serving = await Promise.all(
+        primaries.map((node) => node.withClient((client) => serves(client, node.port, key))),
+      );
+      const [primary, ...others] = primaries.filter((_, i) => serving[i]);
+      return others.length === 0 && primary;
     });
-    return this.at(port);
   }
 
   /**
@@ -148,12 +149,6 @@ export class RedisCluster {
     const replica = this.nodes.find((_, i) => Number(states[i]!.get('master_port')) === port);
     if (!replica) throw new Error(`The node at ${port} has no replica`);
     return replica;
-  }
-
-  private at(port: number | undefined): RedisInstance {
-    const node = this.nodes.find((each) => each.port === port);
-    if (!node) throw new Error(`No node of ours is at port ${port}`);
-    return node;
   }
 }
 
@@ -247,6 +242,13 @@ function isWhole(states: readonly Map<string, string>[]): boolean {
         state.get('master_link_status') !== 'down',
     )
   );
+}
+
+/** Whether a node itself says that it serves the slot of a key. */
+async function serves(client: Redis, port: number, key: string): Promise<boolean> {
+  const slot = await client.cluster('KEYSLOT', key);
+  const ranges = await client.cluster('SLOTS');
+  return ranges.some(([first, last, primary]) => first <= slot && slot <= last && primary?.[1] === port);
 }
 
 /** Who serves which slots, as a node believes. */
