@@ -41,6 +41,8 @@ export async function loseRedis(
   const members = await people.first(MEMBERS);
   const channel = await Channel.open(lab, members);
   for (const member of members) ledger.joined(of(member, channel), channel.cursorOf(member));
+  // They joined by SQL: who was loaded before hears of it from the relay alone, which is about to be paused.
+  await atRest(lab);
   const worker = lab.instance('sync-worker');
   const counting = new Counting(lab);
 

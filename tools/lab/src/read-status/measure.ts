@@ -35,22 +35,28 @@ export async function measure(
     const figures: StrategyFigures[] = [];
     const held: CustomerFigures[] = [];
     const notMeasured: string[] = [];
+    // What cannot be measured is no reason to keep quiet about the rest.
+    const attempt = async (what: string, work: () => Promise<void>) => {
+      await work().catch((error: Error) => {
+        notMeasured.push(`${what}: not measured: ${error.message}`);
+        onProgress(notMeasured.at(-1)!);
+      });
+    };
     for (const strategy of options.strategies) {
-      const measured = await measureStrategy(lab, people, strategy, options, begin);
-      figures.push(measured);
-      for (const line of wrongIn(measured)) onProgress(`Wrong: ${line}`);
+      await attempt(strategy, async () => {
+        const measured = await measureStrategy(lab, people, strategy, options, begin);
+        figures.push(measured);
+        for (const line of wrongIn(measured)) onProgress(`Wrong: ${line}`);
+      });
       const customers = CUSTOMERS[strategy];
       if (!customers) continue;
       onProgress(`${strategy}: ${options.rate} ${customers.what} a second, for ${options.seconds} s`);
-      await begin(strategy);
       const { rate, seconds } = options;
       const what = `${customers.what}, ${strategy}`;
-      try {
+      await attempt(what, async () => {
+        await begin(strategy);
         held.push({ what, held: await customers.hold(lab, people, rate, seconds) });
-      } catch (error) {
-        // More than this machine can take is no reason to keep quiet about the rest.
-        notMeasured.push(`${what}: not measured: ${(error as Error).message}`);
-      }
+      });
     }
 
     const wrong = [
