@@ -9,14 +9,14 @@ import {
   type MadeUpMessage,
   type Strategy,
 } from '@tidemark/testing';
-import { useReadStatus } from './use-read-status.js';
+import { useReadStatus, type ReadStatus } from './use-read-status.js';
 
 /** What tests of a strategy begin with: replicas that run it, and people in a channel that has something to count. */
 export function useCommunity(strategy: Strategy) {
-  const parts = useReadStatus({ READ_STATUS_STRATEGY: strategy });
-  const { database, service } = parts;
+  const { database, redis, keys, ...parts } = useReadStatus({ READ_STATUS_STRATEGY: strategy });
+  const service: ReadStatus = parts.service;
   return {
-    ...parts,
+    ...{ database, redis, keys, service },
 
     /** Three people, of whom linus is no member; the first three events are the channel's making and joins. */
     community: async (messages: number) => {
