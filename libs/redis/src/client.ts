@@ -11,13 +11,15 @@ export class RedisUnavailableError extends Error {
   }
 }
 
+const ANSWER_MS = 3_000;
+
 const shared: RedisOptions = {
   // A command that cannot be sent fails now; nothing piles up behind an outage.
   enableOfflineQueue: false,
   // A command cut off after it ran would run twice. Ours could bear it; a timeout that says so is plainer.
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
-  commandTimeout: 3_000,
+  commandTimeout: ANSWER_MS,
   connectTimeout: 3_000,
   retryStrategy: (attempt: number) => Math.min(50 * attempt, 500),
   // A failed-over primary answers READONLY until we look for the new one.
@@ -52,9 +54,16 @@ export function connectSubscriber(address: RedisAddress, onError: (error: Error)
   });
 }
 
-/** A connection that waits in blocking reads. */
-export function connectBlocking(address: RedisAddress, onError: (error: Error) => void): RedisClient {
-  return connectRedis(address, onError, { commandTimeout: undefined });
+/**
+ * A connection that waits in blocking reads, each for `blockMs`. One that is not answered soon after that fails: the
+ * client of a Cluster has been seen to lose a read whose slot moved, and would wait for ever.
+ */
+export function connectBlocking(
+  address: RedisAddress,
+  onError: (error: Error) => void,
+  blockMs: number,
+): RedisClient {
+  return connectRedis(address, onError, { commandTimeout: blockMs + ANSWER_MS });
 }
 
 /** Each server that holds keys of its own. */

@@ -57,7 +57,8 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     @Inject(Keys) private readonly keys: Keys,
     @Inject(ReadStatusService) private readonly readStatus: ReadStatusService,
   ) {
-    this.blocking = connectBlocking(config.redis, (err) => appLog.debug({ err }, 'redis (reports)'));
+    const onError = (err: Error) => appLog.debug({ err }, 'redis (reports)');
+    this.blocking = connectBlocking(config.redis, onError, blockMs);
     this.reports = metrics.counter('read_reports_total', 'Reports from sockets, by kind and outcome.', [
       'outcome',
       'kind',

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Count } from '@tidemark/contracts';
 import type { Keys, RedisClient } from '@tidemark/redis';
 import { Cluster } from 'ioredis';
@@ -9,6 +10,9 @@ interface Report {
   term?: number;
   threadSeq?: number;
 }
+
+/** As a gateway gives up: the service lets go what is older. */
+const GIVEN_UP_MS = 5_500;
 
 /** Passes reports on as a gateway does that a socket says them to. */
 export class ReportLine {
@@ -39,13 +43,18 @@ export class ReportLine {
     this.subscriber.disconnect();
   }
 
-  /** Where the reader stands in each channel that is theirs; null where the service asks to be asked again. */
+  /** Where the reader stands in each channel that is theirs; null where the service asks, or is, to be asked again. */
   async say(userId: string, reports: readonly Report[]): Promise<Count[] | null> {
     const { gatewayId } = this;
     const id = String(this.ids++);
     const answered = new Promise<Count[] | null>((resolve) => this.waiting.set(id, resolve));
     const request = { kind: 'read', gatewayId, id, userId, reports };
     await this.redis.xadd(this.keys.reports, '*', 'request', JSON.stringify(request));
-    return answered;
+    const over = new AbortController();
+    const givenUp = delay(GIVEN_UP_MS, null, { signal: over.signal }).catch(() => null);
+    return Promise.race([answered, givenUp]).finally(() => {
+      over.abort();
+      this.waiting.delete(id);
+    });
   }
 }
