@@ -31,6 +31,16 @@ describe('outages', () => {
     for (const client of clients) expect(await client.seqsUpTo(channelId, last)).toEqual(range(4, last));
   });
 
+  it('sends what was published while the subscriptions hung, though nobody closed them', async () => {
+    const { ada, bob, channelId } = await scene(world);
+    const relay = await world.relayTo(world.redis.url);
+    const { url } = await world.start({ REDIS_URL: relay.url });
+    const client = await world.connect(bob, { url });
+    relay.hang();
+    const last = await world.writer.send(channelId, ada.id, 10);
+    expect(await client.seqsUpTo(channelId, last)).toEqual(range(4, last));
+  });
+
   it('notices memberships gained and lost while it heard nothing', async () => {
     const { ada, bob, eve, channelId } = await scene(world);
     const relay = await world.relayTo(world.redis.url);

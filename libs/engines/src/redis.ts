@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { EngineFolder, abandon } from './folder.js';
 import { freePort } from './ports.js';
+import { signal } from './processes.js';
 import { type RedisBinaries, findRedis } from './redis-binaries.js';
 import { SupervisedProcess, lastLines } from './supervisor.js';
 import { type OnProgress, waitFor, withProgress } from './wait.js';
@@ -86,6 +87,15 @@ export class RedisInstance {
   async kill(): Promise<void> {
     await this.server?.end([{ signal: 'SIGKILL', patienceMs: 10_000 }]);
     this.folder.release();
+  }
+
+  /** SIGSTOP: connections stay and the kernel takes new ones, but nothing is answered, until `thaw()`. */
+  freeze(): void {
+    signal(this.pid, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    if (this.running) signal(this.pid, 'SIGCONT');
   }
 
   /** Starts again on the same port and folder, after stopping in order if it runs. */

@@ -12,6 +12,8 @@ export class RedisUnavailableError extends Error {
 }
 
 const ANSWER_MS = 3_000;
+/** A side that hangs, or is cut off, closes nothing. Longer than any answer may take. */
+const SILENCE_MS = 5_000;
 
 const shared: RedisOptions = {
   // A command that cannot be sent fails now; nothing piles up behind an outage.
@@ -20,6 +22,7 @@ const shared: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   commandTimeout: ANSWER_MS,
+  socketTimeout: SILENCE_MS,
   connectTimeout: 3_000,
   retryStrategy: (attempt: number) => Math.min(50 * attempt, 500),
   // A failed-over primary answers READONLY until we look for the new one.
@@ -44,7 +47,10 @@ export function connectRedis(
   return client;
 }
 
-/** A connection for subscriptions. It subscribes again by itself when it comes back. */
+/**
+ * A connection for subscriptions. It subscribes again by itself when it comes back. Who only listens does not learn that
+ * the other side hangs: ask (`ping`) now and then.
+ */
 export function connectSubscriber(address: RedisAddress, onError: (error: Error) => void): RedisClient {
   return connectRedis(address, onError, {
     autoResubscribe: true,

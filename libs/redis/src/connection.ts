@@ -1,4 +1,5 @@
 import type { RedisAddress } from '@tidemark/runtime';
+import type { Redis } from 'ioredis';
 import { connectRedis, RedisUnavailableError, type RedisClient } from './client.js';
 
 const RETRY_MS = 200;
@@ -7,7 +8,7 @@ const RETRY_MS = 200;
  * A connection that is used only once it has been looked at: a Redis that came back may be an empty one, or
  * one that lost its latest writes. `admit` finds out, before the first command after each connect.
  *
- * A Cluster is one connection to many nodes. One that is lost counts as the loss of all until somebody serves its
+ * A Cluster is one connection to many nodes. A primary that is lost counts as the loss of all until somebody serves its
  * slots again and has been looked at. A slot that is found elsewhere is looked at while commands go on: usually it was
  * moved, or its primary handed over, and then nothing is lost.
  */
@@ -33,8 +34,9 @@ export class RedisConnection {
     this.redis.on('ready', () => this.look());
     this.redis.on('close', () => this.lose());
     if (!address.cluster) return;
-    this.redis.on('-node', () => {
-      this.lose();
+    this.redis.on('-node', (node: Redis) => {
+      // A replica that goes takes nothing along. Nodes also leave out, of those that they list, one they know little of.
+      if (!node.options.readOnly) this.lose();
       this.look();
     });
     this.redis.on('refresh', () => this.look());

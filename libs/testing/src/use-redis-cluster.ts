@@ -1,12 +1,14 @@
-import { type RedisCluster, startRedisCluster } from '@tidemark/engines';
+import { type RedisCluster, type RedisClusterOptions, startRedisCluster } from '@tidemark/engines';
 
 const START_MS = 120_000;
 
 /** A Redis Cluster of this file alone: three primaries, each with a replica. There from the first `beforeAll` on. */
-export function useRedisCluster(): { readonly cluster: RedisCluster } {
+export function useRedisCluster(settings?: RedisClusterOptions['settings']): {
+  readonly cluster: RedisCluster;
+} {
   let cluster: RedisCluster | undefined;
   beforeAll(async () => {
-    cluster = await startRedisCluster({ replicas: 1, temporary: true });
+    cluster = await startRedisCluster({ replicas: 1, temporary: true, settings });
   }, START_MS);
   afterAll(() => cluster?.remove());
   return {

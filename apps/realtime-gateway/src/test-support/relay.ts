@@ -1,6 +1,6 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-/** A way to Redis that can be cut and healed. */
+/** A way to Redis that can be cut and healed, and hang. */
 export class Relay {
   private readonly sockets = new Set<Socket>();
   private server: Server;
@@ -25,6 +25,11 @@ export class Relay {
     const closed = new Promise((resolve) => this.server.close(resolve));
     for (const socket of this.sockets) socket.destroy();
     await closed;
+  }
+
+  /** Connections stay, but nothing comes through them any more; through new ones it does. */
+  hang(): void {
+    for (const socket of this.sockets) socket.unpipe().pause();
   }
 
   /** For good. */

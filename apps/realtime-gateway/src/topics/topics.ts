@@ -6,6 +6,8 @@ const topicsPerCommand = 500;
 /** For Redis to acknowledge a subscription; later it counts as away, and the next connection makes up for it. */
 const acknowledgeMs = 2_000;
 const reconnectMs = 100;
+/** Who only listens would not learn that the other side hangs. */
+const pingEveryMs = 5_000;
 
 export type TopicListener = (message: string) => void;
 
@@ -32,8 +34,16 @@ export class Topics {
   ) {
     this.urls = config.redis.urls;
     this.connect();
+    const pinging = setInterval(() => this.ping(), pingEveryMs).unref();
     health.addCheck({ name: 'subscriptions', required: false, check: () => this.check() });
-    drain.onDrain('subscriptions', () => this.close(), 'close');
+    drain.onDrain(
+      'subscriptions',
+      () => {
+        clearInterval(pinging);
+        this.close();
+      },
+      'close',
+    );
   }
 
   get isReady(): boolean {
@@ -87,6 +97,11 @@ export class Topics {
     lost.disconnect();
     if (this.closed) return;
     setTimeout(() => this.closed || this.connect(), reconnectMs);
+  }
+
+  /** One that is not answered ends the connection. */
+  private ping(): void {
+    if (this.isReady) this.client.ping().catch(() => undefined);
   }
 
   private async regain(): Promise<void> {

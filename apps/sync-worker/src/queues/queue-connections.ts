@@ -16,6 +16,7 @@ export class QueueConnections {
       enableOfflineQueue: true,
       autoResendUnfulfilledCommands: true,
       commandTimeout: undefined,
+      socketTimeout: 30_000, // BullMQ waits for a job for ten seconds at the most
     });
     this.onReady(() => void exitIfEvicting(this.producer, queueRedis));
   }
