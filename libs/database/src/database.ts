@@ -24,9 +24,11 @@ const limits = {
   statement_timeout: 15_000,
   idle_in_transaction_session_timeout: 15_000,
   connectionTimeoutMillis: 3_000, // 0, the default, waits for ever
+  // Ours, and after the server's own: one that hangs, or is cut off, does not end its queries.
+  query_timeout: 17_000,
 };
 
-/** There is somebody else to ask, so less patience. The last is ours: a frozen server does not end its queries. */
+/** There is somebody else to ask, so less patience. */
 const replicaLimits = {
   ...limits,
   statement_timeout: 3_000,
@@ -166,7 +168,9 @@ async function commit<Result>(
     await client.query('COMMIT');
     return result;
   } catch (error) {
-    await client.query('ROLLBACK').catch(giveUp);
+    // It would wait behind what was not answered, and as long again.
+    if ((error as Error).message === 'Query read timeout') giveUp(error as Error);
+    else await client.query('ROLLBACK').catch(giveUp);
     throw error;
   }
 }
