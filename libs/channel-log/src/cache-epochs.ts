@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   beginEpoch,
+  keepLock,
   lookAtEpoch,
   primaryIdsOf,
   type Keys,
@@ -9,7 +11,7 @@ import {
 } from '@tidemark/redis';
 import type { LogStore } from './log.store.js';
 
-/** For raising a fence, which waits for flushes under way. */
+/** Whoever dies with the lock keeps others waiting for as long. Who lives keeps it, however long raising a fence takes. */
 const LOCK_MS = 5_000;
 const LOCK_ASKED_MS = 10;
 
@@ -70,20 +72,27 @@ export class CacheEpochs {
     isGood: (shardName: string, seen: SeenEpoch) => Promise<boolean>,
   ): Promise<void> {
     const lock = this.keys.epochLock(shardName);
+    const mine = randomUUID();
     const look = () => lookAtEpoch(redis, this.keys, shardName);
     while (!(await isGood(shardName, await look()))) {
-      if ((await redis.set(lock, '', 'PX', LOCK_MS, 'NX')) === null) {
+      if ((await redis.set(lock, mine, 'PX', LOCK_MS, 'NX')) === null) {
         await delay(LOCK_ASKED_MS);
         continue;
       }
+      // Where it fails, the lock runs out as it would have.
+      const keeping = setInterval(() => {
+        keepLock(redis, lock, { of: mine, forMs: LOCK_MS }).catch(() => undefined);
+      }, LOCK_MS / 5);
       try {
         const seen = await look();
         if (await isGood(shardName, seen)) return;
-        // The fence first: it waits for flushes under way, and refuses those that come later with older reads.
+        // The fence first: it waits for flushes under way, and refuses those that come later with older reads. What is
+        // raised is begun, though another had begun one meanwhile: under a lower one no flush would be let through.
         const epoch = await this.store.raiseFence(shardName);
         await beginEpoch(redis, this.keys, { shardName, epoch, replicationId: seen.replicationId });
       } finally {
-        await redis.del(lock);
+        clearInterval(keeping);
+        await keepLock(redis, lock, { of: mine, forMs: 0 });
       }
     }
   }

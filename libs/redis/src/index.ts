@@ -20,6 +20,7 @@ export { forgetCounters, forgetMembersMax } from './scripts/forget-counters.js';
 export { incrementCounters, incrementMembersMax } from './scripts/increment-counters.js';
 export { installChannel, type ChannelState } from './scripts/install-channel.js';
 export { installCursors, type StoredCursor } from './scripts/install-cursors.js';
+export { keepLock } from './scripts/keep-lock.js';
 export { lookAtEpoch, primaryIdsOf, type SeenEpoch } from './scripts/look-at-epoch.js';
 export {
   mergeCursors,

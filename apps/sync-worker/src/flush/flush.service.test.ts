@@ -455,4 +455,31 @@ describe('a flush of counters', () => {
     expect(await parts.row(userId, channelId)).toMatchObject({ cursor: 5, counted: 1_000, unread: 3 });
     expect(await parts.dirtyCount()).toBe(0);
   });
+
+  it('goes past those that nobody counted at, however many, and asks for each of them once', async () => {
+    const batchSizeMax = 2;
+    const people = await createUsers(database.pool, 40);
+    const ofShard = people.map(({ id }) => id).filter((id) => parts.keys.userShardName(id) === shardName);
+    const memberIds = ofShard.slice(0, 2 * batchSizeMax + 1);
+    const { id } = await createChannel(database.pool, { ownerId: userId, memberIds });
+    const last = memberIds.pop()!;
+    for (const memberId of [...memberIds, last]) await parts.load(memberId);
+    for (const memberId of memberIds) {
+      const unread = { userId: memberId, channelId: id, term: 2, cursor: 1, counters: 'uncounted' } as const;
+      await parts.merge([
+        { ...unread, verb: 'set', term: 1, cursor: 500 },
+        { ...unread, verb: 'set' },
+      ]);
+    }
+    await parts.merge([{ userId: last, channelId: id, verb: 'read', cursor: 1_000, counters: 'uncounted' }]);
+    const flush = parts.flushService({ readStatusStrategy: 'write-behind', flushBatchSizeMax: batchSizeMax });
+    expect(await flush.flush(shardName, performance.now() + 10_000)).toBe('clean');
+    expect(await parts.row(last, id)).toMatchObject({ cursor: 1_000 });
+    expect(await parts.dirtyCount()).toBe(memberIds.length);
+    const stream = parts.keys.stream(parts.keys.channelShardName(id));
+    const asked = (await redis.client.xrange(stream, '-', '+')).flatMap(
+      ([, fields]) => JSON.parse(fields[3]!) as string[],
+    );
+    expect(asked.sort()).toEqual(memberIds.sort());
+  });
 });

@@ -31,6 +31,12 @@ import { FlushStore, memberKey } from './flush.store.js';
 /** How a flush of a shard ended; only `partly` leaves something that this process could still have flushed. */
 export type FlushEnd = 'clean' | 'partly' | 'fenced' | 'rebuilding';
 
+/** How many members a batch had; where some were left dirty, none of them is marked earlier than `leftMark`. */
+interface FlushedBatch {
+  size: number;
+  leftMark?: number;
+}
+
 /**
  * Brings the cursors (and counters) that changed in Redis to PostgreSQL: of however many changes of a member, the
  * newest, in one row write.
@@ -55,11 +61,14 @@ export class FlushService {
 
   /** Flushes a shard until nothing is dirty, or `until` (of performance.now()) is past: at least one batch. */
   async flush(shardName: string, until: number): Promise<FlushEnd> {
+    // Who was left waits to be counted, not for us: all that was dirty before has its turn, and then it is enough.
+    let leftMark: number | undefined;
     try {
       for (;;) {
-        const read = await this.flushBatch(shardName);
-        if (read === 'fenced') return read;
-        if (read < this.config.flushBatchSizeMax) return 'clean';
+        const flushed = await this.flushBatch(shardName, leftMark);
+        if (flushed === 'fenced') return flushed;
+        if (flushed.size < this.config.flushBatchSizeMax) return 'clean';
+        leftMark ??= flushed.leftMark;
         if (performance.now() >= until) return 'partly';
       }
     } catch (error) {
@@ -78,11 +87,12 @@ export class FlushService {
     }
   }
 
-  /** One batch. How many members it read. */
-  private async flushBatch(shardName: string): Promise<number | 'fenced'> {
+  /** One batch, of what was marked before `mark`. */
+  private async flushBatch(shardName: string, mark: number | undefined): Promise<FlushedBatch | 'fenced'> {
     const stopTimer = this.metrics.seconds.startTimer();
-    const dirty = await readDirty(this.redis.client, this.keys, shardName, this.config.flushBatchSizeMax);
-    if (dirty.size === 0) return 0;
+    const { flushBatchSizeMax } = this.config;
+    const dirty = await readDirty(this.redis.client, this.keys, shardName, flushBatchSizeMax, mark);
+    if (dirty.size === 0) return { size: 0 };
     const span = isTracing() ? await this.spanOf(shardName, dirty.cursors) : undefined;
     const flushed = await inSpan(span, () => this.flushDirty(shardName, dirty));
     if (flushed !== 'fenced') stopTimer();
@@ -100,7 +110,7 @@ export class FlushService {
     return startTrace('flush batch', { kind: 'consumer', attributes, links });
   }
 
-  private async flushDirty(shardName: string, dirty: DirtyBatch): Promise<number | 'fenced'> {
+  private async flushDirty(shardName: string, dirty: DirtyBatch): Promise<FlushedBatch | 'fenced'> {
     const { epoch, size } = dirty;
     const refused = await this.store.write(shardName, epoch, dirty);
     if (refused === null) {
@@ -116,10 +126,10 @@ export class FlushService {
       );
     }
     const uncounted = await this.askToCount(dirty);
-    const { oldestMs } = await settleDirty(this.redis.client, this.keys, shardName, dirty, uncounted);
+    const settled = await settleDirty(this.redis.client, this.keys, shardName, dirty, uncounted);
     // 0: another flush settled all of it.
-    if (oldestMs > 0) this.metrics.lag.observe(oldestMs / 1000);
-    return size;
+    if (settled.oldestMs > 0) this.metrics.lag.observe(settled.oldestMs / 1000);
+    return { size, leftMark: settled.leftMark };
   }
 
   /**

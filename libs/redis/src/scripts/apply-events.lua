@@ -5,7 +5,8 @@
   must find it applied. Two replicas may apply the same run; the second changes and publishes nothing.
 
   KEYS[1]  epoch    string  {c<shard>}:epoch             the shard's cache epoch
-  KEYS[2]  channel  hash    {c<shard>}:channel:<id>      epoch, log, applied, ordinal, floor, pruned | known
+  KEYS[2]  channel  hash    {c<shard>}:channel:<id>      epoch, log, applied, ordinal, floor, pruned | known;
+                                                         without `applied`, what is known of one that is not loaded
   KEYS[3]  marks    zset    {c<shard>}:marks:<id>        see below
   KEYS[4]  stream   stream  {c<shard>}:stream            runs for the strategies that count by member
   KEYS[5]  recent   zset    {c<shard>}:recent:<id>       the newest messages, see below
@@ -59,7 +60,8 @@ if not applied then
     redis.call('HSET', KEYS[2], 'epoch', epoch, 'log', ARGV[2], 'applied', 0, 'ordinal', 0, 'floor', 0, 'pruned', 0)
     applied, floor = 0, 0
   else
-    if last > known then redis.call('HSET', KEYS[2], 'known', last) end
+    -- With the history that it is of: in another, the log may never go so far.
+    if last > known then redis.call('HSET', KEYS[2], 'epoch', epoch, 'log', ARGV[2], 'known', last) end
     return { 'absent', math.max(last, known) }
   end
 end

@@ -107,7 +107,8 @@ local function merge(user, counters, loading, packed, written, at)
     if not recount() then return { 'stale', heldTerm, heldCursor, lastRead } end
     -- The cursor is committed; the counters at it are not, nor what was delivered before a mark-unread.
     if ARGV[at + 4] ~= '' or heldTerm ~= term and delivered > cursor then mark() end
-    return store(term, cursor, heldTerm == term and nowS or lastRead)
+    -- A later term is a mark-unread, or, where they had left, a membership in which nothing was read yet.
+    return store(term, cursor, heldTerm == term and nowS or left and 0 or lastRead)
   end
 
   if not held or left then return { 'not-member', 0, 0, 0 } end

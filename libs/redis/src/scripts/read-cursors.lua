@@ -27,7 +27,12 @@ for i = 1, #ARGV do
       if term > 0 then
         local through, unread, mentions = -1, 0, 0
         local counted = redis.call('HGET', counters, channel)
-        if counted then through, unread, mentions = cmsgpack.unpack(counted) end
+        if counted then
+          local countedAt
+          through, unread, mentions, countedAt = cmsgpack.unpack(counted)
+          -- Left by a strategy that keeps counters, before one that does not moved the cursor.
+          if countedAt ~= cursor then through, unread, mentions = -1, 0, 0 end
+        end
         for _, value in ipairs({ channel, term, cursor, lastRead, through, unread, mentions }) do
           found[#found + 1] = value
         end

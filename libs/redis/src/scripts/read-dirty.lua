@@ -38,7 +38,11 @@ for i = 1, #ARGV / 2 do
     -- Digits where there is a choice: a number is converted for every member.
     local term, cursor, lastRead, delivered, through, unread, mentioned = '0', '0', '0', nil, '-1', '0', '0'
     if held[at] then term, cursor, lastRead, delivered = cmsgpack.unpack(held[at]) end
-    if counted[at] then through, unread, mentioned = cmsgpack.unpack(counted[at]) end
+    if counted[at] then
+      local countedAt
+      through, unread, mentioned, countedAt = cmsgpack.unpack(counted[at])
+      if countedAt ~= cursor then through, unread, mentioned = '-1', '0', '0' end
+    end
     terms[at], cursors[at], lastReads[at], delivereds[at] = term, cursor, lastRead, delivered or '0'
     throughs[at], unreads[at], mentions[at] = through, unread, mentioned
   end

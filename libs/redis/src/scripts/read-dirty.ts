@@ -76,14 +76,19 @@ export class DirtyBatch {
   }
 }
 
-/** Up to `limit` dirty members of a shard, of those that are dirty for longest. */
+/** Up to `limit` dirty members of a shard, of those that are dirty for longest; all of them marked before `mark`. */
 export async function readDirty(
   redis: RedisClient,
   keys: Keys,
   shardName: string,
   limit: number,
+  mark?: number,
 ): Promise<DirtyBatch> {
-  return readNamed(redis, keys, shardName, await redis.zrange(keys.dirty(shardName), '0', String(limit - 1)));
+  const members = await redis.zrange(
+    ...([keys.dirty(shardName), '-inf', mark === undefined ? '+inf' : `(${mark}`] as const),
+    ...(['BYSCORE', 'LIMIT', 0, limit] as const),
+  );
+  return readNamed(redis, keys, shardName, members);
 }
 
 /**

@@ -196,6 +196,22 @@ describe('the scripts', () => {
       expect(await count('6', 4)).toEqual(exact(9, 5));
     });
 
+    it('holds no load to what was known in another history or cache epoch', async () => {
+      const loaded = { channelId: '7', ordinal: 8, floorSeq: 0, prunedSeq: 0, marks: [], stream: false };
+      const install = (epoch: string, log: string) =>
+        installChannel(redis, keys, epoch, { ...loaded, logEpoch: log, headSeq: 8 });
+      await apply([created(9, '5')]);
+      expect(await install('1', logEpoch)).toMatchObject({ outcome: 'behind' });
+      expect(await install('1', 'log.2')).toMatchObject({ outcome: 'installed' });
+
+      await redis.del(keys.channel('7'));
+      await apply([created(9, '5')]);
+      await beginEpoch(redis, keys, {
+        ...{ shardName: keys.channelShardName('7'), epoch: '2', replicationId: 'r' },
+      });
+      expect(await install('2', logEpoch)).toMatchObject({ outcome: 'installed' });
+    });
+
     it('keeps the newest messages as they now stand, and says when a page is not all there', async () => {
       await keep([1, 2, 3].map((seq) => created(seq, '5')));
       const change = { m: 2, a: '5', c: 1 as const };
@@ -317,6 +333,16 @@ describe('the scripts', () => {
       expect(await merge({ verb: 'leave', term: 1 })).toMatchObject({ outcome: 'kept', term: 2 });
     });
 
+    it('says of who came back that they have not read yet, as PostgreSQL does', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 5 }]);
+      const read = await merge({ cursor: 9 });
+      expect(read!.lastReadS).toBeGreaterThan(0);
+      // A mark-unread is another term as well, of the same membership.
+      expect(await merge({ verb: 'set', term: 2, cursor: 4 })).toEqual({ ...read, term: 2, cursor: 4 });
+      await merge({ verb: 'leave', term: 2 });
+      expect(await merge({ verb: 'set', term: 3, cursor: 20 })).toMatchObject({ term: 3, lastReadS: 0 });
+    });
+
     it('makes a load begin again that a change overtook', async () => {
       await redis.set(keys.loading('6'), 'n');
       expect(await merge({ verb: 'set', term: 2, cursor: 20 })).toMatchObject({ outcome: 'absent' });
@@ -348,9 +374,9 @@ describe('the scripts', () => {
       for (const channelId of channelIds) await merge({ channelId, cursor: 3 });
       const shard = keys.userShardName('6');
       const dirty = await readDirty(redis, keys, shard, 10);
-      const allBut = (one: string) =>
-        dirty.cursors.flatMap(({ channelId }, i) => (channelId === one ? [] : [i]));
-      expect(await settleDirty(redis, keys, shard, dirty, allBut('8'))).toMatchObject({ settled: 1 });
+      expect(await settleDirty(redis, keys, shard, await readDirty(redis, keys, shard, 1))).toMatchObject({
+        settled: 1,
+      });
       await merge({ channelId: '9', cursor: 4 });
       expect(await settleDirty(redis, keys, shard, dirty)).toMatchObject({ settled: 2 });
       expect((await readDirty(redis, keys, shard, 10)).cursors).toMatchObject([
@@ -389,6 +415,27 @@ describe('the scripts', () => {
         ['10', '650', 9_999],
         ['10', '700', 7_000],
       ]);
+    });
+
+    it('marks those that are left anew, behind all that was dirty, and no other', async () => {
+      const channelIds = ['7', '8', '9'];
+      await load(
+        '6',
+        channelIds.map((channelId) => ({ channelId, term: 1, cursor: 0 })),
+      );
+      const shard = keys.userShardName('6');
+      for (const channelId of channelIds) await merge({ channelId, cursor: 3 });
+      await redis.zadd(keys.dirty(shard), 1_000, '6:7', 2_000, '6:8', 3_000, '6:9');
+      const dirty = await readDirty(redis, keys, shard, 2);
+      await merge({ channelId: '8', verb: 'touch' });
+      const { settled, leftMark } = await settleDirty(redis, keys, shard, dirty, [0, 1]);
+      expect(settled).toBe(0);
+      const marks = (await readDirty(redis, keys, shard, 10)).cursors.map(({ channelId, mark }) => [
+        ...[channelId, Number(mark)],
+      ]);
+      expect(Object.fromEntries(marks)).toEqual({ '7': leftMark, '8': 2_001, '9': 3_000 });
+      const before = await readDirty(redis, keys, shard, 10, leftMark);
+      expect(before.cursors.map(({ channelId }) => channelId)).toEqual(['8', '9']);
     });
 
     it('reads and unmarks two hundred members a call, however many a flush takes', async () => {

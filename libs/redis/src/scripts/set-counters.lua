@@ -30,7 +30,9 @@ for i = 1, (#ARGV - 1) / 7 do
     stored[i] = 0
   else
     local counted = redis.call('HGET', KEYS[2 * i + 2], channel)
-    if not counted or cmsgpack.unpack(counted) < through then
+    local countedThrough, _, countedAt = -1, nil, nil
+    if counted then countedThrough, _, _, countedAt = cmsgpack.unpack(counted) end
+    if countedThrough < through or countedAt ~= cursor then
       redis.call('HSET', KEYS[2 * i + 2], '0', epoch, channel,
         cmsgpack.pack(through, tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), cursor))
       if ARGV[#ARGV] == '1' then redis.call('ZADD', KEYS[2], 'NX', nowMs, user .. ':' .. channel) end

@@ -1,6 +1,6 @@
 --[[
-  Unmarks what was flushed, unless it has changed or was touched since it was read. What has changed stays dirty,
-  from now on: what came before is flushed.
+  Unmarks what was flushed, unless it has changed or was touched since it was read. What has changed, or is left,
+  stays dirty, from now on: what came before is flushed, and others come first.
 
   Why a script: a report between comparing and removing would be left clean, and so never flushed.
 
@@ -10,7 +10,7 @@
   KEYS[2i+2] counters  hash    {u<shard>}:counters:<user>
 
   ARGV[1]    stamps    of the same members, as read-dirty.lua gave them
-  ARGV[2]    places among them, from 1 on, of those that stay dirty whatever they are; joined by commas
+  ARGV[2]    places among them, from 1 on, of those that are left dirty, changed or not; joined by commas
   ARGV[2i+1] the i-th user
   ARGV[2i+2] their channels, joined by commas
 
@@ -39,7 +39,8 @@ end
 
 -- The set is asked and changed once for all of them.
 local marks = redis.call('ZMSCORE', KEYS[2], unpack(members))
-for place in string.gmatch(ARGV[2], '%d+') do marks[tonumber(place)] = false end
+local isLeft = {}
+for place in string.gmatch(ARGV[2], '%d+') do isLeft[tonumber(place)] = true end
 local unmarked, marked, oldest = {}, {}, 0
 for at, member in ipairs(members) do
   local mark = marksRead[at]
@@ -47,7 +48,7 @@ for at, member in ipairs(members) do
   if mark and marks[at] == mark then
     local since = tonumber(mark)
     if oldest == 0 or since < oldest then oldest = since end
-    if isAsRead[at] then
+    if isAsRead[at] and not isLeft[at] then
       unmarked[#unmarked + 1] = member
     else
       marked[#marked + 1] = nowMs

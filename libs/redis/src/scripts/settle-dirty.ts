@@ -8,7 +8,8 @@ const script = new Script('settle-dirty.lua');
 /**
  * Unmarks what was flushed and has not changed since; says how long the oldest of it had been dirty.
  *
- * @param left those of the batch, by their places in it, that stay dirty for another flush
+ * @param left those of the batch, by their places in it, that stay dirty for another flush: marked anew, behind
+ *   all that was dirty until now. `leftMark`: none of them is marked earlier than that.
  */
 export async function settleDirty(
   redis: RedisClient,
@@ -16,8 +17,8 @@ export async function settleDirty(
   shardName: string,
   flushed: DirtyBatch,
   left: readonly number[] = [],
-): Promise<{ settled: number; oldestMs: number }> {
-  const sum = { settled: 0, oldestMs: 0 };
+): Promise<{ settled: number; oldestMs: number; leftMark?: number }> {
+  const sum: Awaited<ReturnType<typeof settleDirty>> = { settled: 0, oldestMs: 0 };
   let from = 0;
   for (const { asked, size, stamps } of flushed.chunks) {
     const named = nameAsked(keys, shardName, asked);
@@ -29,6 +30,7 @@ export async function settleDirty(
       ...named.args,
     ]);
     sum.settled += settled;
+    if (leftHere.length > 0) sum.leftMark = Math.min(sum.leftMark ?? now, now);
     if (oldest > 0) sum.oldestMs = Math.max(sum.oldestMs, now - oldest);
     from += size;
   }

@@ -15,9 +15,9 @@ export async function unrest(database: Queryable, redis: RedisClient, keys: Keys
     'SELECT id, head_seq AS head FROM channels',
   );
   for (const { id, head } of channels) {
-    const [applied, known, epoch] = await redis.hmget(keys.channel(id), 'applied', 'known', 'epoch');
+    const [applied, known, was] = await redis.hmget(keys.channel(id), 'applied', 'known', 'was');
     // Evicted: it is known for a while how far it went, and nobody is about to load it.
-    if (applied === null && epoch !== null && known === head) continue;
+    if (applied === null && was === head && known === head) continue;
     if (applied !== null && applied !== head) busy.push(`channel ${id} is applied to ${applied} of ${head}`);
     if (known !== null && Number(known) > Number(applied ?? 0))
       busy.push(`channel ${id} is known to ${known}`);
