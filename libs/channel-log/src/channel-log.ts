@@ -55,6 +55,14 @@ export class NoSuchChannelError extends Error {
   }
 }
 
+/** A channel was changed, or lost by Redis, each time while it was loaded or applied: another time it may work. */
+class ChannelOvertakenError extends Error {
+  readonly temporary = true;
+  constructor(channelId: string, attempted: 'loaded' | 'applied') {
+    super(`Channel ${channelId} could not be ${attempted} in ${loadAttemptsMax} attempts`);
+  }
+}
+
 /**
  * The way from the log in PostgreSQL into Redis, and the only one: sending, relaying, loading and gap filling
  * all come through here. Redis knows of each channel how far its log is applied; rows are applied in order,
@@ -74,14 +82,17 @@ export class ChannelLog {
 
   /**
    * Applies committed rows: contiguous, in seq order, of one channel. Returns when Redis has them all.
-   * Rows that are applied already change and publish nothing.
+   * Rows that are applied already change and publish nothing. `news`: they were committed just now.
    */
-  async apply(channelId: string, entries: readonly LogEntry[]): Promise<void> {
+  async apply(channelId: string, entries: readonly LogEntry[], news = true): Promise<void> {
     const last = entries.at(-1);
     if (!last) return;
     await this.options.memory?.ensureRoom('channels');
     // Members first: whoever hears of a join or of their own send must find their cursor as it left it.
-    await this.settleMembers(entries.map(({ row }) => row));
+    await this.settleMembers(
+      entries.map(({ row }) => row),
+      news,
+    );
     for (let from = 0; from < entries.length; from += applyRowsMax) {
       await this.applyRun(channelId, entries.slice(from, from + applyRowsMax));
     }
@@ -199,7 +210,7 @@ export class ChannelLog {
         await this.fill(channelId, seq, run[0]!.row.seq - 1);
       }
     }
-    throw new Error(`Channel ${channelId} could not be applied in ${loadAttemptsMax} attempts`);
+    throw new ChannelOvertakenError(channelId, 'applied');
   }
 
   /** Applies what the log has after `appliedSeq`, up to `throughSeq` or its end. */
@@ -217,7 +228,7 @@ export class ChannelLog {
       if (floorSeq > after) return this.reload(channelId);
       if (rows.length === 0) return after;
       const position = await this.options.database.position();
-      await this.apply(channelId, await this.store.entries(rows, position));
+      await this.apply(channelId, await this.store.entries(rows, position), false);
       after = rows.at(-1)!.seq;
     }
     return throughSeq;
@@ -243,6 +254,8 @@ export class ChannelLog {
       const { logEpoch } = await this.epochOfLog('now');
       const state = await this.store.channelState(channelId, windowEvents);
       if (!state) throw new NoSuchChannelError(channelId);
+      // As in apply(): whoever reads with the token of a send or a join must find their cursor as it left it.
+      await this.settleMembers(await this.store.rowsAt(channelId, state.unsettled));
       const { outcome, seq } = await installChannel(redis.client, keys, epoch, {
         ...state,
         logEpoch,
@@ -250,15 +263,18 @@ export class ChannelLog {
       });
       if (outcome === 'installed' || outcome === 'present') return seq;
     }
-    throw new Error(`Channel ${channelId} could not be loaded in ${loadAttemptsMax} attempts`);
+    throw new ChannelOvertakenError(channelId, 'loaded');
   }
 
   /**
    * What rows, of any channels, say of single members, as it is committed by now: who joined or left, and authors'
-   * cursors. apply() does it by itself; a load that brings a channel past a row does not. A user who is not loaded
-   * needs nothing, but a load under way must begin again; the script sees to both.
+   * cursors. apply() does it by itself, and a load of a channel for the rows that the relay has yet to pass. A user
+   * who is not loaded needs nothing, but a load under way must begin again; the script sees to both.
+   *
+   * @param news of what was committed just now. An author's other devices are told of it, though Redis did not hold
+   * where they stood; of all that a long outage left behind they are not.
    */
-  async settleMembers(rows: readonly LogRow[]): Promise<void> {
+  async settleMembers(rows: readonly LogRow[], news = false): Promise<void> {
     const { keys, countsByMember, flushed = true } = this.options;
     const counters = countsByMember ? 'uncounted' : 'none';
     const moved = new Map<string, Set<string>>();
@@ -266,6 +282,7 @@ export class ChannelLog {
       for (const userId of userIds) moved.set(channelId, (moved.get(channelId) ?? new Set()).add(userId));
     }
     const settled: CursorEntry[] = [];
+    const ofAuthors = new Set<CursorEntry>();
     for (const [channelId, userIds] of moved) {
       for (const membership of await this.store.memberships({ channelId, userIds: [...userIds] })) {
         const { userId, term, cursor, left } = membership;
@@ -274,7 +291,9 @@ export class ChannelLog {
     }
     for (const { channelId, authorId: userId, readTo, readTerm: term } of rows) {
       if (readTo === null || term === null || userId === null) continue;
-      settled.push({ userId, channelId, verb: 'set', term, cursor: readTo, counters });
+      const entry: CursorEntry = { userId, channelId, verb: 'set', term, cursor: readTo, counters };
+      settled.push(entry);
+      if (news) ofAuthors.add(entry);
     }
     const byShard = groupByShard(settled, ({ userId }) => keys.userShardName(userId));
     await Promise.all(
@@ -282,7 +301,9 @@ export class ChannelLog {
         const merged = await this.withEpoch((client) =>
           mergeCursors(client, keys, shardName, ofShard, { flushed }),
         );
-        await this.announceMoved(ofShard.filter((_, i) => merged[i]?.outcome === 'moved'));
+        const mayHaveMoved = (entry: CursorEntry, i: number) =>
+          merged[i]?.outcome === 'moved' || (merged[i]?.outcome === 'absent' && ofAuthors.has(entry));
+        await this.announceMoved(ofShard.filter(mayHaveMoved));
       }),
     );
     // Gateways that have such a user online take up the channel; they read the membership themselves.

@@ -193,13 +193,14 @@ export class LogStore {
   async channelState(
     channelId: string,
     windowEvents: number,
-  ): Promise<Omit<ChannelState, 'logEpoch' | 'stream'> | null> {
+  ): Promise<(Omit<ChannelState, 'logEpoch' | 'stream'> & { unsettled: number[] }) | null> {
     const { rows } = await this.database.query<{
       head: string;
       ordinal: string;
       pruned: string;
       floor: string;
       marks: string[];
+      unsettled: string[];
     }>({
       name: 'channel-state',
       text: `
@@ -215,7 +216,11 @@ export class LogStore {
                         END)
                    FROM messages m CROSS JOIN LATERAL lpad(m.seq::text, 12, '0') AS at
                   WHERE m.channel_id = c.id AND m.seq > f.floor AND m.counts
-               ) AS marks
+               ) AS marks, array(
+                 SELECT e.seq FROM channel_events e
+                  WHERE e.channel_id = c.id AND e.seq > f.floor AND (e.read_to IS NOT NULL OR e.user_ids <> '{}')
+                    AND e.xid >= (SELECT xid FROM relay_position WHERE name = 'channel-log')
+               ) AS unsettled
           FROM channels c
          CROSS JOIN LATERAL (SELECT greatest(c.head_seq - $2, c.log_floor_seq, c.pruned_seq) AS floor) f
          WHERE c.id = $1`,
@@ -230,7 +235,18 @@ export class LogStore {
       floorSeq: Number(row.floor),
       prunedSeq: Number(row.pruned),
       marks: row.marks,
+      unsettled: row.unsettled.map(Number),
     };
+  }
+
+  /** Some rows of a channel, in no order. */
+  async rowsAt(channelId: string, seqs: readonly number[]): Promise<LogRow[]> {
+    if (seqs.length === 0) return [];
+    const { rows } = await this.database.query<Record<string, unknown>>(
+      `SELECT ${logColumns} FROM channel_events e WHERE e.channel_id = $1 AND e.seq = ANY ($2::bigint[])`,
+      [channelId, seqs],
+    );
+    return rows.map(rowToLog);
   }
 
   /** Memberships as committed, those that have ended too, of one user or of some users in one channel. */
@@ -249,7 +265,17 @@ export class LogStore {
     return rows.map(rowToMembership);
   }
 
-  /** The same of many users at once, by user. */
+  /** Those of some members, in any channels. */
+  async membershipsAt(members: readonly { channelId: string; userId: string }[]): Promise<MembershipRow[]> {
+    const { rows } = await this.database.query(
+      `SELECT ${membershipColumns} FROM channel_members
+        WHERE (channel_id, user_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))`,
+      [members.map(({ channelId }) => channelId), members.map(({ userId }) => userId)],
+    );
+    return rows.map(rowToMembership);
+  }
+
+  /** All of many users at once, by user. */
   async membershipsOf(userIds: readonly string[]): Promise<Map<string, MembershipRow[]>> {
     const { rows } = await this.database.query(
       `SELECT ${membershipColumns} FROM channel_members WHERE user_id = ANY($1::bigint[])`,

@@ -5,6 +5,7 @@ export {
   clientIdCharsMax,
   cursorCharsMax,
   externalIdCharsMax,
+  frameBytesMax,
   jwtCharsMax,
   logEpochCharsMax,
   membersAddMax,
@@ -130,6 +131,7 @@ export {
 } from './message.js';
 export { count, type Count } from './count.js';
 export {
+  markAllRead,
   markDelivered,
   markRead,
   markUnread,
@@ -141,6 +143,8 @@ export {
   reconcile,
   reconciled,
   unread,
+  unreadQuery,
+  type MarkAllRead,
   type MarkDelivered,
   type MarkRead,
   type MarkUnread,
@@ -151,6 +155,7 @@ export {
   type Reconcile,
   type Reconciled,
   type Unread,
+  type UnreadQuery,
 } from './unread.js';
 export {
   envelope,

@@ -3,8 +3,10 @@
  * refused (`invalid-request`, or `too-large` for a body), never cut short.
  */
 
-/** Of an HTTP body and of one socket event, in bytes. */
+/** Of an HTTP body. */
 export const bodyBytesMax = 65_536;
+/** Of a frame of the socket: the largest `readReports`, 1,000 of up to 112 bytes, has to fit. What is larger ends the connection. */
+export const frameBytesMax = 131_072;
 /** How deep arrays and objects may lie in each other; the outermost counts as 1. */
 export const nestingDepthMax = 8;
 
@@ -34,7 +36,7 @@ export const readReportsMax = 1_000;
 export const threadsCountedMax = 1_000;
 export const usersQueryMax = 100;
 
-/** Of one `catch-up` or `resume`: what fits into `bodyBytesMax` with realistic ids. Who has more asks again. */
+/** Of one `catch-up` or `resume`: fits into `frameBytesMax` with ids of any length. Who has more asks again. */
 export const catchUpChannelsMax = 2_000;
 
 /** Of one installation: sync-worker gives each its own turn. */

@@ -20,6 +20,7 @@ import type { ProblemCode } from './problem.js';
 import { id } from './scalars.js';
 import { createDevToken, devToken } from './token.js';
 import {
+  markAllRead,
   markDelivered,
   markRead,
   markUnread,
@@ -29,6 +30,7 @@ import {
   reconcile,
   reconciled,
   unread,
+  unreadQuery,
 } from './unread.js';
 import { createdUsers, createUsers, me, revokedTokens, updateMe, user } from './user.js';
 import { createdWebhook, createWebhook, webhook, webhooks } from './webhook.js';
@@ -300,6 +302,7 @@ export const routes = {
     method: 'GET',
     path: '/v1/unread',
     summary: 'Count what is unread in all my channels and followed threads',
+    query: unreadQuery,
     answers: { 200: unread },
     problems: ['rebuilding'],
   },
@@ -347,6 +350,7 @@ export const routes = {
     method: 'POST',
     path: '/v1/read-all',
     summary: 'Mark everything as read',
+    body: markAllRead,
     answers: { 200: readAll },
     problems: ['rebuilding'],
   },

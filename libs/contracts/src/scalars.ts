@@ -35,6 +35,7 @@ export const ordinal = z
 export const term = z
   .int()
   .min(0)
+  .max(2 ** 31 - 1) // an integer of PostgreSQL
   .meta({ description: "Counts a membership's joins and mark-unreads; an older one changes nothing." });
 
 /** How many of something. Never negative, never capped. */

@@ -110,6 +110,7 @@ export type Refetch = z.infer<typeof refetch>;
 
 const inChannel = z.strictObject({ channelId: id });
 const done = z.object({});
+const counted = z.object({ counts: z.array(count) });
 
 /** What the server says. A null payload: the event has none. */
 const serverEvents = {
@@ -136,13 +137,13 @@ const serverEvents = {
 
 /** What the client says. Each is acknowledged: `answer` with `ok: true`, or a refusal. */
 const clientEvents = {
-  read: {
-    summary: 'I have read up to here.',
+  read: { summary: 'I have read up to here.', payload: readReports, answer: counted, exists: true },
+  delivered: {
+    summary: 'This has reached my device. Answers where I have read up to, which stays.',
     payload: readReports,
-    answer: z.object({ counts: z.array(count) }),
+    answer: counted,
     exists: true,
   },
-  delivered: { summary: 'This has reached my device.', payload: readReports, answer: done, exists: true },
   typing: { summary: 'I am writing.', payload: inChannel, answer: done, exists: true },
   open: {
     summary: 'Passive: send me the events of this channel.',

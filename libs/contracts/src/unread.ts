@@ -10,6 +10,10 @@ export const unread = z
   .meta({ id: 'Unread' });
 export type Unread = z.infer<typeof unread>;
 
+/** All of mine: some are asked for by `queryUnread`. */
+export const unreadQuery = z.strictObject({});
+export type UnreadQuery = z.infer<typeof unreadQuery>;
+
 /** Ids that are not mine are left out of the answer. */
 export const queryUnread = z.strictObject({ channelIds: idSet({ max: channelIdsMax }) });
 export type QueryUnread = z.infer<typeof queryUnread>;
@@ -24,6 +28,10 @@ export type MarkUnread = z.infer<typeof markUnread>;
 
 export const markDelivered = z.strictObject({ seq });
 export type MarkDelivered = z.infer<typeof markDelivered>;
+
+/** Everything: who names channels here means something else, and is told so. */
+export const markAllRead = z.strictObject({});
+export type MarkAllRead = z.infer<typeof markAllRead>;
 
 /** In how many channels something was unread. */
 export const readAll = z.object({ channels: amount }).meta({ id: 'ReadAll' });

@@ -28,13 +28,9 @@ export class UnreadCounter {
   ) {}
 
   /**
-   * Answers in the order of the questions. `atLeast`: channelId -> seq that a count must include, where the
-   * log goes that far. Errors: `rebuilding`, while a channel cannot be loaded; never a guess.
+   * Answers in the order of the questions. Errors: `rebuilding`, while a channel cannot be loaded; never a guess.
    */
-  async count(
-    questions: readonly CountQuestion[],
-    atLeast: ReadonlyMap<string, number> = new Map(),
-  ): Promise<ExactCount[]> {
+  async count(questions: readonly CountQuestion[]): Promise<ExactCount[]> {
     const counts = new Array<ExactCount>(questions.length);
     let open = questions.map((question, at) => ({ ...question, at }));
     for (let attempt = 1; open.length > 0; attempt++) {
@@ -53,15 +49,11 @@ export class UnreadCounter {
             );
             answers.forEach((answer, i) => {
               const question = chunk[i]!;
-              const required = attempt === 1 ? (atLeast.get(question.channelId) ?? 0) : 0;
               if (answer.state === 'not-loaded') {
                 notLoaded.add(question.channelId);
                 again.push(question);
               } else if (answer.state === 'behind') {
                 behind.set(question.channelId, answer.knownSeq);
-                again.push(question);
-              } else if (answer.asOfSeq < required) {
-                behind.set(question.channelId, required);
                 again.push(question);
               } else if (answer.state === 'below-marks') {
                 belowMarks.push(question);

@@ -126,17 +126,15 @@ export class CursorCache {
 
   /** A report knows a newer term than Redis: who raised it died before saying so here. PostgreSQL knows. */
   private async follow(entries: readonly CursorEntry[]): Promise<void> {
-    for (const { userId, channelId, counters } of entries) {
-      const [membership] = await this.store.memberships({ channelId, userIds: [userId] });
-      if (!membership) continue;
-      const verb = membership.left ? 'leave' : 'set';
-      await this.merge([
-        {
-          ...{ userId, channelId, verb, term: membership.term, cursor: membership.cursor },
-          counters: counters === 'none' ? 'none' : 'uncounted',
-        },
-      ]);
-    }
+    if (entries.length === 0) return;
+    const counters = entries.every((entry) => entry.counters === 'none') ? 'none' : 'uncounted';
+    // All at once, whatever they name: a term that was made up must not hold the others up.
+    const memberships = await this.store.membershipsAt(entries);
+    await this.merge(
+      memberships.map(({ userId, channelId, term, cursor, left }) => ({
+        ...{ userId, channelId, verb: left ? 'leave' : 'set', term, cursor, counters },
+      })),
+    );
   }
 }
 

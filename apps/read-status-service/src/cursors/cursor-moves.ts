@@ -29,8 +29,7 @@ export class CursorMoves {
     const merged = new Array<MergedCursor>(reads.length);
     let open = reads.map((read, at) => ({ ...read, at }));
     for (let attempt = 1; open.length > 0; attempt++) {
-      if (attempt > recountsMax)
-        throw new ProblemError('unavailable', 'Too much changes at once; try again.');
+      if (attempt > recountsMax) throw tooMuchAtOnce();
       const changes = await this.countersAt(open, counters);
       const outcomes = await this.cursors.merge(
         open.map(({ userId, channelId, term, cursor }, i) => ({
@@ -59,18 +58,22 @@ export class CursorMoves {
     counters: 'counted' | 'none',
   ): Promise<Standing | null> {
     const [touched] = await this.cursors.merge([
-      // Dirty first: if this process dies after the commit, the flush finds that PostgreSQL is ahead and says so to Redis.
+      // Dirty first: if Redis does not hear of the commit from us, the flush finds that PostgreSQL is ahead and says so
+      // to it. Under redis-only no flush does: then a mark-unread that is tried again does, or a load or a repair.
       { ...member, verb: 'touch', cursor: 0, counters: 'none' },
     ]);
     const raised = touched?.outcome === 'not-member' ? null : await this.store.markUnread(member, fromSeq);
     if (!raised) return null;
     const target = { ...member, cursor: raised.cursor };
-    let merged: MergedCursor | undefined;
-    for (let attempt = 1; attempt <= recountsMax && (!merged || merged.outcome === 'stale'); attempt++) {
+    for (let attempt = 1; attempt <= recountsMax; attempt++) {
       const [change = 'none'] = await this.countersAt([target], counters);
-      [merged] = await this.cursors.merge([{ ...target, verb: 'set', term: raised.term, counters: change }]);
+      const [merged] = await this.cursors.merge([
+        { ...target, verb: 'set', term: raised.term, counters: change },
+      ]);
+      if (merged!.outcome !== 'stale') return standing(member, merged!);
     }
-    return standing(member, merged!);
+    // What Redis holds is of the term before: as an answer it would say that nothing was marked.
+    throw tooMuchAtOnce();
   }
 
   private async countersAt(
@@ -81,6 +84,10 @@ export class CursorMoves {
     const counts = await this.counter.count(targets);
     return counts.map(({ asOfSeq, unread, mentions }) => ({ through: asOfSeq, unread, mentions }));
   }
+}
+
+function tooMuchAtOnce(): ProblemError {
+  return new ProblemError('unavailable', 'Too much changes at once; try again.');
 }
 
 function standing({ userId, channelId }: Membership, merged: MergedCursor): Standing | null {

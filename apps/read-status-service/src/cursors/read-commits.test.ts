@@ -1,4 +1,5 @@
 import type { Count } from '@tidemark/contracts';
+import { Database } from '@tidemark/database';
 import { createChannel, createUsers, recount, sendMessages } from '@tidemark/testing';
 import { ReadStatusService } from '../read-status/read-status.service.js';
 import { useReadStatus } from '../test-support/use-read-status.js';
@@ -29,6 +30,21 @@ describe.each(['watermark', 'write-behind'] as const)('READ_ACK=database under %
     const { items } = await readStatus.unread(grace);
     expect(items).toMatchObject([{ channelId, term: 1, cursor: 42, unread: 1 }]);
     expect(items[0]!.lastReadAt).not.toBeNull();
+  });
+
+  it('asks PostgreSQL as often for a thousand terms that were made up as for one', async () => {
+    const { grace, channelId } = await scene(20);
+    const { app } = readStatus.replicas[0]!;
+    const statements = jest.spyOn(app.get(Database), 'query');
+    const made = Array.from({ length: 1_000 }, (_, i) => ({
+      ...{ userId: grace.id, channelId, seq: 18, term: 2 + i },
+    }));
+    const report = { userId: grace.id, channelId, seq: 9 };
+    const answers = await app.get(ReadStatusService).advance([...made, report]);
+    const asked = statements.mock.calls.length;
+    statements.mockRestore();
+    for (const answer of answers) expect(answer).toMatchObject({ term: 1, cursor: 9 });
+    expect(asked).toBeLessThan(20);
   });
 
   it('commits no read that was made before a mark-unread, and none of who is no member', async () => {

@@ -43,9 +43,7 @@ export class ReadCommits {
     while (this.waiting.length > 0) {
       const batch = this.takeBatch();
       try {
-        for (const apart of apartByMember(batch.flatMap(({ reads }) => reads))) {
-          await this.store.commitReads(apart);
-        }
+        await this.store.commitReads(batch.flatMap(({ reads }) => reads));
         for (const { committed } of batch) committed();
       } catch (error) {
         for (const { failed } of batch) failed(error);
@@ -63,21 +61,4 @@ export class ReadCommits {
     this.waitingReads -= size;
     return this.waiting.splice(0, end);
   }
-}
-
-/** One statement changes a row once: two devices of a member go into statements that follow each other. */
-function apartByMember(reads: readonly Read[]): Read[][] {
-  const rounds: Map<string, Read>[] = [];
-  for (const read of reads) {
-    const key = `${read.channelId}:${read.userId}:`;
-    const same = rounds.find((round) => round.get(key)?.term === read.term && round.has(key));
-    if (same) {
-      if (same.get(key)!.cursor < read.cursor) same.set(key, read);
-      continue;
-    }
-    const free = rounds.find((round) => !round.has(key));
-    if (free) free.set(key, read);
-    else rounds.push(new Map([[key, read]]));
-  }
-  return rounds.map((round) => [...round.values()]);
 }

@@ -3,19 +3,23 @@ import { encodeToken } from '@tidemark/channel-log';
 import {
   consistencyTokenHeader,
   id,
+  markAllRead,
   markRead,
   markUnread,
   queryUnread,
   servedByHeader,
+  unreadQuery,
   type Count,
+  type MarkAllRead,
   type MarkRead,
   type MarkUnread,
   type QueryUnread,
   type ReadAll,
   type Unread,
+  type UnreadQuery,
 } from '@tidemark/contracts';
 import { Database } from '@tidemark/database';
-import { CurrentUser, ZBody, ZParams, type Identity } from '@tidemark/runtime';
+import { CurrentUser, ZBody, ZParams, ZQuery, type Identity } from '@tidemark/runtime';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { consistencyOf } from '../consistency.js';
@@ -35,9 +39,11 @@ export class ReadStatusController {
   async unread(
     @CurrentUser() { userId }: Identity,
     @Headers(consistencyTokenHeader) token: string | undefined,
+    @ZQuery(unreadQuery) _all: UnreadQuery,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Unread> {
-    return this.answered(reply, await this.readStatus.unread(userId, 'all', consistencyOf(token)));
+    await this.readStatus.await(consistencyOf(token));
+    return this.answered(reply, await this.readStatus.unread(userId, 'all'));
   }
 
   @Post('unread/query')
@@ -48,7 +54,8 @@ export class ReadStatusController {
     @ZBody(queryUnread) { channelIds }: QueryUnread,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Unread> {
-    return this.answered(reply, await this.readStatus.unread(userId, channelIds, consistencyOf(token)));
+    await this.readStatus.await(consistencyOf(token));
+    return this.answered(reply, await this.readStatus.unread(userId, channelIds));
   }
 
   @Put('channels/:id/read')
@@ -59,11 +66,9 @@ export class ReadStatusController {
     @ZBody(markRead) { seq, threadSeq }: MarkRead,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Count> {
-    // Without a seq the head is meant: the one that the token speaks of, at the least. The primary has it anyway.
     const consistency = consistencyOf(token);
-    if (seq === undefined && threadSeq === undefined && consistency?.channelId === channelId) {
-      await this.readStatus.await(channelId, consistency.seq ?? 0);
-    }
+    // Threads are read from the primary, which includes whatever a token speaks of.
+    if (threadSeq === undefined) await this.readStatus.await(consistency);
     const count = await this.readStatus.advanceOne({ userId, channelId, threadSeq, seq });
     return this.answered(reply, count, count);
   }
@@ -72,10 +77,13 @@ export class ReadStatusController {
   @HttpCode(200)
   async markUnread(
     @CurrentUser() { userId }: Identity,
+    @Headers(consistencyTokenHeader) token: string | undefined,
     @ZParams(channelPath) { id: channelId }: ChannelPath,
     @ZBody(markUnread) { fromSeq, threadSeq }: MarkUnread,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Count> {
+    const consistency = consistencyOf(token);
+    if (threadSeq === undefined) await this.readStatus.await(consistency);
     const count =
       threadSeq === undefined
         ? await this.readStatus.markUnread(userId, channelId, fromSeq)
@@ -87,8 +95,11 @@ export class ReadStatusController {
   @HttpCode(200)
   async readAll(
     @CurrentUser() { userId }: Identity,
+    @Headers(consistencyTokenHeader) token: string | undefined,
+    @ZBody(markAllRead) _everything: MarkAllRead,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<ReadAll> {
+    await this.readStatus.await(consistencyOf(token));
     return this.answered(reply, { channels: await this.readStatus.readAll(userId) });
   }
 

@@ -86,10 +86,29 @@ export class ReadStatusService {
     return count;
   }
 
-  /** Notes what has reached members' devices. Whose channels are not theirs, and what comes late, changes nothing. */
-  async deliver(reports: readonly Report[]): Promise<void> {
+  /**
+   * Notes what has reached members' devices. Whose channels are not theirs, and what comes late, changes nothing. Answers
+   * are in order: how far the member has read, which no device changes, so that nobody else is told.
+   */
+  async deliver(reports: readonly Report[]): Promise<Reported[]> {
     // What has reached a device of a thread says nothing of its channel.
-    await this.noteDelivered(reports.filter((report) => !isOfThread(report)));
+    const ofChannels = reports.filter((report) => !isOfThread(report));
+    await this.noteDelivered(ofChannels);
+    const asked = new Map<string, Set<string>>();
+    for (const { userId, channelId } of ofChannels) {
+      asked.set(userId, (asked.get(userId) ?? new Set()).add(channelId));
+    }
+    const held = await this.cursors.read(
+      [...asked].map(([userId, channelIds]) => ({ userId, channelIds: [...channelIds] })),
+    );
+    const owned = held.flatMap(({ userId, cursors }) => cursors.map((cursor) => ({ ...cursor, userId })));
+    const counts = await this.strategy.counts(owned);
+    const answers = new Map(
+      owned.map((cursor, i) => [`${cursor.userId} ${cursor.channelId}`, toCount(cursor, counts[i]!)]),
+    );
+    return reports.map((report) =>
+      isOfThread(report) ? null : (answers.get(`${report.userId} ${report.channelId}`) ?? null),
+    );
   }
 
   /** One member's device in one channel, or a refusal. */
@@ -114,7 +133,7 @@ export class ReadStatusService {
 
   /** Reads every channel and followed thread of a user up to the head. In how many channels something was unread. */
   async readAll(userId: string): Promise<number> {
-    const { items } = await this.unread(userId, 'all', null);
+    const { items } = await this.unread(userId, 'all');
     const unread = items.filter((count) => count.unread > 0);
     for (const chunk of chunks(unread, readAllChunk)) {
       await this.advance(
@@ -131,22 +150,19 @@ export class ReadStatusService {
     return count;
   }
 
-  /** Returns once Redis has `seq` of a channel, where its log goes that far. */
-  async await(channelId: string, seq: number): Promise<void> {
-    await this.log.reach(channelId, seq);
+  /**
+   * Returns once Redis has what a token speaks of, where the log goes that far. First of all: a cursor that was read
+   * before may lack the send or the join itself.
+   */
+  async await(consistency: Consistency | null): Promise<void> {
+    const { channelId, seq } = consistency ?? {};
+    if (channelId !== undefined && seq !== undefined) await this.log.reach(channelId, seq);
   }
 
-  /**
-   * Counts of a user's channels, all or those asked for that are theirs, and of the threads they follow there, from
-   * a state that includes the token's.
-   */
-  async unread(
-    userId: string,
-    channelIds: readonly string[] | 'all',
-    consistency: Consistency | null,
-  ): Promise<Unread> {
+  /** Counts of a user's channels, all or those asked for that are theirs, and of the threads they follow there. */
+  async unread(userId: string, channelIds: readonly string[] | 'all'): Promise<Unread> {
     const [ofChannels, ofThreads] = await Promise.all([
-      this.channelCounts(userId, channelIds, consistency),
+      this.channelCounts(userId, channelIds),
       // From the primary, which includes whatever a token speaks of.
       this.threads.followed(userId, channelIds),
     ]);
@@ -157,14 +173,10 @@ export class ReadStatusService {
     return { total: channels + threads, channels, threads, mentions, items };
   }
 
-  private async channelCounts(
-    userId: string,
-    channelIds: readonly string[] | 'all',
-    consistency: Consistency | null,
-  ): Promise<Count[]> {
+  private async channelCounts(userId: string, channelIds: readonly string[] | 'all'): Promise<Count[]> {
     const [held] = await this.cursors.read([{ userId, channelIds }]);
     const owned = (held?.cursors ?? []).map((cursor) => ({ ...cursor, userId }));
-    const counts = await this.strategy.counts(owned, atLeast(consistency));
+    const counts = await this.strategy.counts(owned);
     return owned.map((cursor, i) => toCount(cursor, counts[i]!));
   }
 
@@ -174,7 +186,7 @@ export class ReadStatusService {
       reports.map(({ userId, channelId }) => ({ userId, channelIds: [channelId] })),
     );
     const owned = held.flatMap(({ userId, cursors }) => cursors.map((cursor) => ({ ...cursor, userId })));
-    const counts = await this.strategy.counts(owned, new Map());
+    const counts = await this.strategy.counts(owned);
     await this.publish(
       owned.map((cursor, i) => ({ userId: cursor.userId, count: toCount(cursor, counts[i]!) })),
     );
@@ -201,7 +213,7 @@ export class ReadStatusService {
     reports: readonly Report[] = [],
   ): Promise<Reported[]> {
     const owned = standings.filter((standing) => standing !== null);
-    const counts = (await this.strategy.counts(owned, new Map())).values();
+    const counts = (await this.strategy.counts(owned)).values();
     const answers = standings.map((standing) => standing && toCount(standing, counts.next().value!));
     await this.publish(
       standings.flatMap((standing, at) =>
@@ -271,11 +283,6 @@ function clamped(
     const head = heads.get(report.channelId);
     return head === undefined ? [] : [{ ...report, at, cursor: Math.min(report.seq ?? head, head) }];
   });
-}
-
-function atLeast(consistency: Consistency | null): Map<string, number> {
-  if (consistency?.channelId === undefined || consistency.seq === undefined) return new Map();
-  return new Map([[consistency.channelId, consistency.seq]]);
 }
 
 function toCount(cursor: OwnedCursor, { unread, mentions, asOfSeq }: ExactCount): Count {

@@ -55,19 +55,27 @@ export class ReadStatusStore {
     await this.database.query({
       name: 'commit-reads',
       // Rows are locked in the order of their key, as by every flush.
-      text: `WITH read AS MATERIALIZED (
-               SELECT m.channel_id, m.user_id, d.term, d.cursor
-                 FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[])
-                      AS d(channel_id, user_id, term, cursor)
+      text: `WITH said AS MATERIALIZED (
+               SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[])
+                             AS s(channel_id, user_id, term, cursor)
+             ), held AS MATERIALIZED (
+               SELECT m.channel_id, m.user_id, m.term
+                 FROM (SELECT DISTINCT channel_id, user_id FROM said) s
                  JOIN channel_members m USING (channel_id, user_id)
+                WHERE m.left_seq IS NULL
                 ORDER BY m.channel_id, m.user_id
                   FOR NO KEY UPDATE OF m
+             ), wanted AS (
+               SELECT h.channel_id, h.user_id, h.term, max(s.cursor) AS cursor
+                 FROM held h JOIN said s USING (channel_id, user_id)
+                WHERE s.term IS NULL OR s.term = h.term
+                GROUP BY h.channel_id, h.user_id, h.term
              )
              UPDATE channel_members m
-                SET cursor_seq = read.cursor, last_read_at = clock_timestamp(), counted_seq = 0
-               FROM read
-              WHERE m.channel_id = read.channel_id AND m.user_id = read.user_id AND m.left_seq IS NULL
-                AND m.term = coalesce(read.term, m.term) AND m.cursor_seq < read.cursor`,
+                SET cursor_seq = w.cursor, last_read_at = clock_timestamp(), counted_seq = 0
+               FROM wanted w
+              WHERE m.channel_id = w.channel_id AND m.user_id = w.user_id
+                AND m.term = w.term AND m.cursor_seq < w.cursor`,
       values: [
         reads.map(({ channelId }) => channelId),
         reads.map(({ userId }) => userId),

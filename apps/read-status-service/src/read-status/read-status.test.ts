@@ -178,12 +178,14 @@ describe.each(strategies)('read status under %s', (strategy) => {
   it('refuses bad input, and changes nothing by it', async () => {
     const { grace, route } = await community(9);
     const before = await unread(grace);
-    const bad: [string, 'PUT' | 'POST', object][] = [
+    const bad: [string, 'GET' | 'PUT' | 'POST', object?][] = [
       [`${route}/read`, 'PUT', { seq: -1 }],
       [`${route}/read`, 'PUT', { seq: '5' }],
       [`${route}/read`, 'PUT', { seq: 5, force: true }],
       [`${route}/unread`, 'POST', {}],
       [`${route}/unread`, 'POST', { fromSeq: 0 }],
+      ['/v1/read-all', 'POST', { channelIds: ['5'] }],
+      ['/v1/unread?channelIds=5', 'GET'],
       ['/v1/channels/abc/read', 'PUT', { seq: 5 }],
       ['/v1/unread/query', 'POST', { channelIds: Array.from({ length: 1_001 }, (_, i) => String(i + 1)) }],
     ];
@@ -194,7 +196,12 @@ describe.each(strategies)('read status under %s', (strategy) => {
       });
     }
     const headers = { 'tidemark-token': 'AAAA' };
-    expect(await call(grace, 'GET', '/v1/unread', undefined, { headers })).toMatchObject({ status: 400 });
+    for (const [url, method, payload] of [
+      ['/v1/unread', 'GET', undefined],
+      ['/v1/read-all', 'POST', {}],
+      [`${route}/unread`, 'POST', { fromSeq: 5 }],
+    ] as const)
+      expect(await call(grace, method, url, payload, { headers })).toMatchObject({ status: 400 });
     expect(await unread(grace)).toEqual(before);
   });
 
@@ -210,7 +217,7 @@ describe.each(strategies)('read status under %s', (strategy) => {
       await service.get(UnreadCounter).count(held);
       if (!(chosen instanceof CountingStrategy)) return;
       await chosen.recount(channelId, userIds);
-      await chosen.counts(held, new Map());
+      await chosen.counts(held);
       await chosen.countRun({ channelId, afterSeq: 3, facts: [created(4, ownerId)] }, userIds);
     });
     // Keys: those of the shard, and one or two of each question or member.
@@ -237,6 +244,20 @@ describe.each(strategies)('read status under %s', (strategy) => {
       await sendMessages(database.pool, channelId, [{ authorId: ada.id }, { authorId: ada.id }]);
       const { items } = await unread(grace);
       expect(items).toMatchObject([{ asOfSeq: before!.asOfSeq + 2, unread: before!.unread + 2 }]);
+    });
+
+    it('answers 503 as well while every load is overtaken by what is known', async () => {
+      const { grace, channelId } = await community(4);
+      const [before] = (await unread(grace)).items;
+      const channel = keys.channel(channelId);
+      await redis.client.hset(channel, 'known', before!.asOfSeq + 2);
+      await redis.client.hdel(channel, 'applied');
+      expect(await call(grace, 'GET', '/v1/unread')).toMatchObject({
+        status: 503,
+        body: { code: 'unavailable' },
+      });
+      await redis.client.hdel(channel, 'known');
+      expect((await unread(grace)).items).toEqual([before]);
     });
   }
 });

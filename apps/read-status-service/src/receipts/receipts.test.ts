@@ -333,6 +333,32 @@ describe.each(strategies)('receipts under %s', (strategy) => {
       expect(await readersOf(author, channelId, next!)).toMatchObject({ count: 0, delivered: 0 });
     });
 
+    it('is answered with where each has read up to, in order, and nothing for what is not theirs', async () => {
+      const { members, channelId, seqs } = await scene(2, 3);
+      const { author: other, channelId: elsewhere, seqs: said } = await scene(0, 1);
+      const [one, two] = members as [CreatedUser, CreatedUser];
+      const { body: ofOne } = await read(one, channelId, seqs[1]!);
+      const counts = await replicas.get(ReadStatusService).deliver([
+        { userId: two.id, channelId, seq: seqs[0]! },
+        { userId: one.id, channelId, seq: seqs[2]! },
+        { userId: one.id, channelId: elsewhere, seq: said[0]! },
+        { userId: one.id, channelId: '999999', seq: 1 },
+        { userId: one.id, channelId, threadSeq: seqs[0]!, seq: seqs[2]! },
+        { userId: other.id, channelId: elsewhere, seq: said[0]! },
+        { userId: one.id, channelId, seq: seqs[0]! },
+      ]);
+      expect(ofOne).toMatchObject({ channelId, cursor: seqs[1], unread: 1, asOfSeq: seqs[2] });
+      expect(counts).toEqual([
+        expect.objectContaining({ channelId, unread: 3, asOfSeq: seqs[2] }),
+        ofOne,
+        null,
+        null,
+        null,
+        expect.objectContaining({ channelId: elsewhere, unread: 0 }),
+        ofOne,
+      ]);
+    });
+
     it('is refused from who is not a member, and where it makes no sense', async () => {
       const { author, channelId, seqs } = await scene(1, 1);
       const [stranger] = (await createUsers(database.pool, ['stranger'])) as [CreatedUser];

@@ -1,7 +1,16 @@
-import { Controller, HttpCode, Inject, Post } from '@nestjs/common';
-import { Reconciler, showDrift, type Reconciliation } from '@tidemark/channel-log';
-import { reconcile, type Reconcile, type Reconciled } from '@tidemark/contracts';
+import { Controller, Headers, HttpCode, Inject, Post, Res } from '@nestjs/common';
+import { encodeToken, Reconciler, showDrift, type Reconciliation } from '@tidemark/channel-log';
+import {
+  consistencyTokenHeader,
+  reconcile,
+  servedByHeader,
+  type Reconcile,
+  type Reconciled,
+} from '@tidemark/contracts';
+import { Database } from '@tidemark/database';
 import { AdminOnly, LOG, Metrics, ProblemError, ZBody, type Log } from '@tidemark/runtime';
+import type { FastifyReply } from 'fastify';
+import { consistencyOf } from '../consistency.js';
 
 const retryAfterS = 10;
 /** Of one audit; the sums say how many there were. */
@@ -17,6 +26,7 @@ export class ReconcileController {
     @Inject(LOG) private readonly appLog: Log,
     @Inject(Metrics) metrics: Metrics,
     @Inject(Reconciler) private readonly reconciler: Reconciler,
+    @Inject(Database) private readonly database: Database,
   ) {
     this.drifted = metrics.gauge(
       'drifted_members',
@@ -27,11 +37,20 @@ export class ReconcileController {
   /** Errors: `unavailable`, while this process is at it already. */
   @Post()
   @HttpCode(200)
-  async reconcile(@ZBody(reconcile) { repair }: Reconcile): Promise<Reconciled> {
+  async reconcile(
+    @Headers(consistencyTokenHeader) token: string | undefined,
+    @ZBody(reconcile) { repair }: Reconcile,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Reconciled> {
+    // The primary, audited now, includes whatever a token speaks of.
+    consistencyOf(token);
     if (this.underWay) throw new ProblemError('unavailable', 'An audit is under way.', { retryAfterS });
     this.underWay = true;
     try {
-      return this.note(await this.run(repair));
+      const sums = await this.run(repair);
+      const position = await this.database.position();
+      reply.headers({ [consistencyTokenHeader]: encodeToken(position), [servedByHeader]: 'primary' });
+      return this.note(sums);
     } finally {
       this.underWay = false;
     }

@@ -25,6 +25,8 @@ const reportsMax = 2_000;
 const blockMs = 1_000;
 /** A request that a dead replica took is taken over after this; the gateway gives up later. */
 const abandonedMs = 2_000;
+/** As often it is looked for: what is taken over has to be answered before it is late. */
+const takeOverEveryMs = 1_000;
 /** A gateway waits for five seconds, and clients say again what it gave up: work for who has gone would hold up the others. */
 const lateMs = 4_000;
 const retryMs = 100;
@@ -83,7 +85,7 @@ export class ReportsConsumer implements OnApplicationBootstrap {
       try {
         if (performance.now() >= takeOverAt) {
           await this.lookAtClock();
-          takeOverAt = performance.now() + abandonedMs;
+          takeOverAt = performance.now() + takeOverEveryMs;
           await this.answerAll(await this.abandoned());
         }
         await this.answerAll(await this.next());
@@ -184,11 +186,11 @@ export class ReportsConsumer implements OnApplicationBootstrap {
     return performance.now() + this.redisAheadMs - parseInt(id, 10) > lateMs;
   }
 
-  /** Takes the reports of one kind, as one batch. What they are answered with: a count for each, or nothing. */
+  /** Takes the reports of one kind, as one batch. What they are answered with: a count for each. */
   private async answerReports(
     said: readonly SaidRequest[],
     kind: SaidRequest['kind'],
-    take: (reports: readonly Report[]) => Promise<(Count | null)[] | void>,
+    take: (reports: readonly Report[]) => Promise<(Count | null)[]>,
   ): Promise<void> {
     if (said.length === 0) return;
     const reports: Report[] = [];
@@ -200,7 +202,7 @@ export class ReportsConsumer implements OnApplicationBootstrap {
       reports.push(...ofRequest.map((report) => ({ ...report, userId, socketId, trace })));
       return { from, to: reports.length, span };
     });
-    let counts: (Count | null)[] | void;
+    let counts: (Count | null)[];
     try {
       counts = await take(reports);
     } catch (error) {
@@ -222,7 +224,7 @@ export class ReportsConsumer implements OnApplicationBootstrap {
         return this.reply(gatewayId, {
           id,
           ok: true,
-          ...(counts && { counts: counts.slice(from, to).filter((count) => count) }),
+          counts: counts.slice(from, to).filter((count) => count),
         });
       }),
     );

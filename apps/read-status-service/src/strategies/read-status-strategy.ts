@@ -40,8 +40,8 @@ export abstract class ReadStatusStrategy {
   /** Unread from `fromSeq` on, under a new term. Committed before it returns. null: not a member. */
   abstract markUnread(member: Membership, fromSeq: number): Promise<Standing | null>;
 
-  /** Exact counts at held cursors, in order. `atLeast`: channelId -> seq that they must include. */
-  abstract counts(held: readonly OwnedCursor[], atLeast: ReadonlyMap<string, number>): Promise<ExactCount[]>;
+  /** Exact counts at held cursors, in order. */
+  abstract counts(held: readonly OwnedCursor[]): Promise<ExactCount[]>;
 }
 
 /** A strategy that keeps a counter for every member. Each counter says through which seq it counts. */

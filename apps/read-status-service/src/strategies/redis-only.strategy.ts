@@ -58,20 +58,20 @@ export class RedisOnlyStrategy extends CountingStrategy {
     return this.moves.markUnread(member, fromSeq, 'counted');
   }
 
-  async counts(held: readonly OwnedCursor[], atLeast: ReadonlyMap<string, number>): Promise<ExactCount[]> {
+  async counts(held: readonly OwnedCursor[]): Promise<ExactCount[]> {
     const heads = await this.log.heads([...new Set(held.map(({ channelId }) => channelId))]);
     const counts = new Array<ExactCount>(held.length);
     const behind: (OwnedCursor & { at: number })[] = [];
     held.forEach((cursor, at) => {
       const { channelId, counted } = cursor;
-      const required = Math.max(heads.get(channelId) ?? 0, atLeast.get(channelId) ?? 0);
+      const required = heads.get(channelId) ?? 0;
       if (counted && counted.through >= required) {
         counts[at] = { asOfSeq: counted.through, unread: counted.unread, mentions: counted.mentions };
       } else {
         behind.push({ ...cursor, at });
       }
     });
-    const derived = await this.counter.count(behind, atLeast);
+    const derived = await this.counter.count(behind);
     derived.forEach((count, i) => (counts[behind[i]!.at] = count));
     return counts;
   }

@@ -62,10 +62,10 @@ export class SyncDbStrategy extends CountingStrategy {
     return { ...row, moved: true };
   }
 
-  async counts(held: readonly OwnedCursor[], atLeast: ReadonlyMap<string, number>): Promise<ExactCount[]> {
+  async counts(held: readonly OwnedCursor[]): Promise<ExactCount[]> {
     const heads = await this.log.heads([...new Set(held.map(({ channelId }) => channelId))]);
     const reaches = ({ channelId }: OwnedCursor, counted: OwnedCursor['counted']) =>
-      counted !== null && counted.through >= Math.max(heads.get(channelId) ?? 0, atLeast.get(channelId) ?? 0);
+      counted !== null && counted.through >= (heads.get(channelId) ?? 0);
     const inCache = held.map((cursor) => (reaches(cursor, cursor.counted) ? cursor.counted : null));
     const rows = await this.store.rows(held.filter((_, i) => !inCache[i]));
     const inRow = held.map((cursor, i) => {
@@ -76,7 +76,7 @@ export class SyncDbStrategy extends CountingStrategy {
     });
     await this.cache(inRow.filter((row) => row !== null));
     const behind = held.filter((_, i) => !inCache[i] && !inRow[i]);
-    const derived = await this.counter.count(behind, atLeast);
+    const derived = await this.counter.count(behind);
     return held.map((_, i) => {
       const counted = inCache[i] ?? inRow[i]?.counted;
       return counted ? { ...counted, asOfSeq: counted.through } : derived.shift()!;

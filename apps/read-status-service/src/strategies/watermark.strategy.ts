@@ -29,7 +29,7 @@ export class WatermarkStrategy extends ReadStatusStrategy {
     return this.moves.markUnread(member, fromSeq, 'none');
   }
 
-  counts(held: readonly OwnedCursor[], atLeast: ReadonlyMap<string, number>): Promise<ExactCount[]> {
-    return this.counter.count(held, atLeast);
+  counts(held: readonly OwnedCursor[]): Promise<ExactCount[]> {
+    return this.counter.count(held);
   }
 }

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { CacheEpochs, ChannelLog, LogStore } from '@tidemark/channel-log';
+import type { Count } from '@tidemark/contracts';
 import { Database } from '@tidemark/database';
-import { readCursors, RedisConnection } from '@tidemark/redis';
+import { readCursors, RedisConnection, setCounters } from '@tidemark/redis';
 import { addMember, sendMessages, type CreatedUser } from '@tidemark/testing';
 import { until, useCommunity } from '../test-support/use-community.js';
 
@@ -13,6 +14,27 @@ describe('under write-behind', () => {
     await database.query('UPDATE channel_members SET counted_seq = 13 WHERE user_id = $1', [grace.id]);
     await service.call(grace, 'POST', `${route}/unread`, { fromSeq: 6 });
     expect(await row(channelId, grace)).toMatchObject({ term: 2, cursor: 5, through: 0 });
+  });
+
+  it('promises nothing of a mark-unread that Redis did not take, and the next one finds it', async () => {
+    const { grace, route, channelId } = await community(10);
+    const { body } = await service.call<Count>(grace, 'PUT', `${route}/read`, { seq: 9 });
+    const shardName = keys.userShardName(grace.id);
+    // What is counted stays ahead of whoever counts.
+    const ahead = { userId: grace.id, channelId, term: body.term, cursor: 9 };
+    const counted = { ...ahead, through: 1_000_000, unread: 4, mentions: 0 };
+    await setCounters(redis.client, keys, shardName, [counted], { flushed: true });
+    expect(await service.call(grace, 'POST', `${route}/unread`, { fromSeq: 6 })).toMatchObject({
+      status: 503,
+      body: { code: 'unavailable' },
+    });
+    expect(await row(channelId, grace)).toMatchObject({ term: body.term + 1, cursor: 5 });
+
+    await redis.client.hdel(keys.counters(grace.id), channelId);
+    expect(await service.call(grace, 'POST', `${route}/unread`, { fromSeq: 6 })).toMatchObject({
+      status: 200,
+      body: { term: body.term + 2, cursor: 5 },
+    });
   });
 
   /** A member's counter, once it counts through `seq`. */
