@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { INestApplicationContext } from '@nestjs/common';
 import { IoAdapter } from '@nestjs/platform-socket.io';
-import { bodyBytesMax, socketPath } from '@tidemark/contracts';
+import { frameBytesMax, socketPath } from '@tidemark/contracts';
 import { isOriginAllowed, refuseUnsafe, type Config } from '@tidemark/runtime';
 import type { Server, ServerOptions, Socket } from 'socket.io';
 import type { Connection } from './connections/connection.js';
@@ -13,10 +13,11 @@ type Callback = (payload: unknown, acknowledge: Acknowledge) => Promise<object |
 const connectMs = 10_000;
 /** Events refused for their number, without a pause of a second between, until the connection ends. */
 const refusedMax = 1_000;
+const nowhere: Acknowledge = () => undefined;
 
 /**
- * Socket.IO as Tidemark speaks it: one payload and one acknowledgement an event, and nothing gets past that is
- * not so. Nest's own adapter drops what it does not know, and takes several arguments for an array.
+ * Socket.IO as Tidemark speaks it: one payload an event and at most one acknowledgement, and nothing gets past that
+ * is not so. Nest's own adapter drops what it does not know, and takes several arguments for an array.
  */
 export class SocketAdapter extends IoAdapter {
   constructor(
@@ -40,7 +41,7 @@ export class SocketAdapter extends IoAdapter {
         origin: (origin: string | undefined, decide: (error: null, allow: boolean) => void) =>
           decide(null, origin !== undefined && allowed(origin)),
       },
-      maxHttpBufferSize: bodyBytesMax,
+      maxHttpBufferSize: frameBytesMax,
       perMessageDeflate: false,
       httpCompression: false,
       connectTimeout: connectMs,
@@ -58,10 +59,8 @@ export class SocketAdapter extends IoAdapter {
     // Without a listener, what a client sends that cannot be read is printed to the console.
     socket.on('error', () => undefined);
     socket.onAny((event: string, ...args: unknown[]) => {
-      const acknowledge = args.pop();
-      // There is no way to answer, so there is nothing to ask.
-      if (typeof acknowledge !== 'function') return;
-      const answer = acknowledge as Acknowledge;
+      // Who does not ask for an answer means what they say all the same.
+      const answer = typeof args.at(-1) === 'function' ? (args.pop() as Acknowledge) : nowhere;
       const connection = (socket.data as { connection?: Connection }).connection;
       // It has been told that it ends; what it says until then is for the next one.
       if (connection?.closed) return;

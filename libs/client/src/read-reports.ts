@@ -3,7 +3,7 @@ import { pause, pauseMs } from './pause.js';
 
 /** What is read within this is one report. */
 const gatherMs = 150;
-/** In one `read`: fits into the gateway's 64 KiB with ids of any length. */
+/** In one `read`: half of what a gateway takes. */
 const reportsMax = 500;
 /** A server that lost reads lost those of the last seconds; this is plenty. */
 const sayAgainMs = 10 * 60_000;

@@ -56,17 +56,49 @@ describe('read reports', () => {
     await reply(request!, { ok: false, code: 'unavailable' });
   });
 
-  it('of what is delivered go the same way, and come back with no counts', async () => {
+  it('of what is delivered go the same way, and come back as counts as well', async () => {
     const { ada, channelId } = await scene(world);
     const client = await world.connect(ada);
-    expect(await client.say('delivered', [])).toEqual({ ok: true });
+    expect(await client.say('delivered', [])).toEqual({ ok: true, counts: [] });
     const answer = client.say('delivered', [{ channelId, seq: 3 }]);
     const [request] = await waitForRequests(1);
     expect(request).toMatchObject({ kind: 'delivered', userId: ada.id, reports: [{ channelId, seq: 3 }] });
-    await reply(request!, { ok: true });
-    expect(await answer).toEqual({ ok: true });
+    await reply(request!, { ok: true, counts: [countOf(channelId, 2)] });
+    expect(await answer).toEqual({ ok: true, counts: [countOf(channelId, 2)] });
     const tooMany = Array.from({ length: 1_001 }, () => ({ channelId, seq: 3 }));
     expect(await client.say('delivered', tooMany)).toMatchObject({ ok: false, code: 'invalid-request' });
+  });
+
+  it.each(['websocket', 'polling'])(
+    'may be as many and as long as the contract lets them over %s',
+    async (transport) => {
+      const { ada } = await scene(world);
+      const client = await world.connect(ada, { transports: [transport] });
+      const largest = Array.from({ length: 1_000 }, (_, i) => ({
+        channelId: String(9_223_372_036_854_775_807n - BigInt(i)),
+        seq: Number.MAX_SAFE_INTEGER,
+        term: 2 ** 31 - 1,
+        threadSeq: Number.MAX_SAFE_INTEGER,
+      }));
+      const answer = client.say('read', largest);
+      const [request] = await waitForRequests(1);
+      expect(request!.reports).toEqual(largest);
+      await reply(request!, { ok: true, counts: [] });
+      expect(await answer).toEqual({ ok: true, counts: [] });
+    },
+  );
+
+  it('are taken where no answer is asked for, too', async () => {
+    const { ada, channelId } = await scene(world);
+    const client = await world.connect(ada);
+    for (const kind of ['read', 'delivered']) client.tell(kind, [{ channelId, seq: 3 }]);
+    const said = await waitForRequests(2);
+    expect(said.map(({ kind, reports }) => [kind, reports])).toEqual([
+      ['read', [{ channelId, seq: 3 }]],
+      ['delivered', [{ channelId, seq: 3 }]],
+    ]);
+    for (const request of said) await reply(request, { ok: true, counts: [countOf(channelId, 3)] });
+    expect(await client.say('users.query', { ids: [] })).toEqual({ ok: true, users: [] });
   });
 
   it('that say nothing are answered at once', async () => {

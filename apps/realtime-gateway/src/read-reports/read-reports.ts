@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import type { Acknowledgement, Count, ReadReport, SocketRefusal } from '@tidemark/contracts';
+import type { Acknowledgement, ReadReport } from '@tidemark/contracts';
 import { Keys, RedisConnection } from '@tidemark/redis';
 import {
   failSpan,
@@ -27,8 +27,7 @@ const streamLengthMax = 100_000;
 
 /** What a client may report: how far it has read, or how far its device was reached. */
 type Kind = 'read' | 'delivered';
-/** The service answers `read` with counts, `delivered` without. */
-type Answer = { ok: true; counts: Count[] } | ({ ok: false } & SocketRefusal);
+type Answer = Acknowledgement<Kind>;
 
 /** Takes clients' read and delivery reports to read-status-service and its answers back, both through Redis. */
 @Injectable()
@@ -62,14 +61,10 @@ export class ReadReports implements OnApplicationBootstrap {
     return this.underWay.size;
   }
 
-  async report<Said extends Kind>(
-    kind: Said,
-    connection: Connection,
-    reports: readonly ReadReport[],
-  ): Promise<Acknowledgement<Said>> {
+  async report(kind: Kind, connection: Connection, reports: readonly ReadReport[]): Promise<Answer> {
     const answer = await this.answerTo(kind, connection, reports);
     this.outcomes.inc({ outcome: answer.ok ? 'taken' : answer.code, kind });
-    return (answer.ok && kind === 'delivered' ? { ok: true } : answer) as Acknowledgement<Said>;
+    return answer;
   }
 
   private async answerTo(

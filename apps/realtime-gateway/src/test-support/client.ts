@@ -96,6 +96,11 @@ export class Client {
     const socket = this.socket as unknown as Socket;
     return socket.timeout(30_000).emitWithAck(event, ...payload) as Promise<Record<string, unknown>>;
   }
+
+  /** Likewise, and asks for no answer. */
+  tell(event: string, ...payload: unknown[]): void {
+    (this.socket as unknown as Socket).emit(event, ...payload);
+  }
 }
 
 export function tokenOf(

@@ -247,8 +247,13 @@ export const eventRows: Record<ClientEvent, Row[]> = {
       rights: always(own),
     },
   ],
-  // Answered alike whatever it names: what is not theirs is left out without a word.
-  delivered: [said('report what arrived', 'delivered', reports, always(anyone))],
+  delivered: [
+    {
+      what: 'report what arrived',
+      ask: async (me, scene) => shownIn(await me.say('delivered', reports(scene)), scene),
+      rights: always(own),
+    },
+  ],
   typing: [said('say that they type', 'typing', inChannel, noneButMembers)],
   open: [said('open the channel', 'open', inChannel, noneButMembers, { passive: true })],
   close: [said('close the channel', 'close', inChannel, noneButMembers, { passive: true })],

@@ -138,7 +138,7 @@ describe('a socket', () => {
     const socket = await ada.connect({}, { transports: ['polling'] });
     const bystander = await ada.connect({}, { transports: ['polling'] });
     const closed = new Promise((resolve) => socket.once('disconnect', resolve));
-    socket.emit('read', 'x'.repeat(70_000));
+    socket.emit('read', 'x'.repeat(140_000));
     await closed;
     expect(bystander.connected).toBe(true);
   });
