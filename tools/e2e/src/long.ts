@@ -15,8 +15,9 @@ import {
  * `npm run test:long -- [--histories 10000] [--cluster-histories 1000] [--seed <number>] [--logs <folder>] [--folders dev,test,new-domains] [--read-ack database] [--skip-histories]`
  *
  * What takes too long for `npm test`: thousands of random histories under each strategy, then some on a Redis Cluster
- * whose slots are moved and primaries hand over meanwhile, and every folder of real logs, under each strategy, with each fault. Prints a line or
- * a table for each; exit code 1 if anything is wrong. `--seed`: the one that a failure printed, its histories alone.
+ * whose slots are moved meanwhile, as many while its primaries hand over too, and every folder of real logs, under each
+ * strategy, with each fault. Prints a line or a table for each; exit code 1 if anything is wrong. `--seed`: the one
+ * that a failure printed, its histories alone.
  */
 const { values } = parseArgs({
   options: {
@@ -55,38 +56,36 @@ for (const strategy of values['skip-histories'] ? [] : strategies) {
 async function playHistories(strategy: Strategy, histories: number, redisCluster: boolean): Promise<void> {
   if (histories === 0) return;
   const stack = await startConformanceStack(strategy, { redisCluster, readAck });
-  const name = [strategy, readAck === 'database' && 'READ_ACK=database', redisCluster && 'on a Redis Cluster']
-    .filter(Boolean)
-    .join(', ');
-  const check: (...of: Parameters<typeof checkConformanceWhileMoving>) => Promise<Played> = redisCluster
-    ? checkConformanceWhileMoving
-    : checkConformance;
-  const from = Date.now();
+  const options = { strategy, readAck, histories, ...(seed !== undefined && { seed }) };
   try {
-    const { checked, ...done } = await check(stack, {
-      ...{ strategy, histories, handOver: true },
-      ...(seed !== undefined && { seed }),
-    });
-    const took = `${(Date.now() - from) / 1000} s`;
-    say(`${name}: ${histories} histories, ${checked} members, 0 mismatches, ${took}${showMoves(done)}`);
-  } catch (error) {
-    failures += 1;
-    const { message, cause } = error as Error & { cause?: Error };
-    say(`${name}: ${message}\n${cause?.message ?? ''}`);
+    if (redisCluster) {
+      const where = `${strategy}, READ_ACK=${readAck}, on a Redis Cluster`;
+      await play(where, () => checkConformanceWhileMoving(stack, options));
+      await play(where, () => checkConformanceWhileMoving(stack, { ...options, handOver: true }));
+    } else {
+      await play(`${strategy}, READ_ACK=${readAck}`, () => checkConformance(stack, options));
+    }
   } finally {
     await stack.stop();
   }
+
+  async function play(where: string, check: () => Promise<{ checked: number }>): Promise<void> {
+    const from = Date.now();
+    try {
+      const { checked, ...meanwhile } = await check();
+      const took = (Date.now() - from) / 1000;
+      const moves = Object.entries(meanwhile).map(([what, times]) => `; ${what} ${String(times)} times`);
+      say(`${where}: ${histories} histories, ${checked} members, 0 mismatches, ${took} s${moves.join('')}`);
+    } catch (error) {
+      failures += 1;
+      say(`${where}: ${messagesOf(error as Error).join('\n')}`);
+    }
+  }
 }
 
-interface Played {
-  checked: number;
-  /** Slots, and primaries that handed over; of a Cluster alone. */
-  moved?: number;
-  handedOver?: number;
-}
-
-function showMoves({ moved, handedOver }: Partial<Played>): string {
-  return moved === undefined ? '' : `; ${moved} slots moved, ${handedOver} primaries handed over meanwhile`;
+/** What failed, and what that came of. */
+function messagesOf({ message, cause }: Error): string[] {
+  return [message, ...(cause instanceof Error ? messagesOf(cause) : [])];
 }
 
 for (const name of values.folders.split(',').filter((typed) => typed !== '')) {

@@ -3,7 +3,7 @@ import { strategies } from '@tidemark/testing';
 import { checkConformance, checkLossOfRedis, startConformanceStack } from './conformance.js';
 
 /** `npm run test:long` plays 10,000 and more. */
-const histories = Number(process.env['HISTORIES'] ?? 50);
+const histories = Number(process.env['HISTORIES'] ?? 60);
 
 const settings = [
   ...strategies.map((strategy) => ({ strategy, readAck: 'cache' as const })),

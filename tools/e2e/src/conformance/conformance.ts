@@ -49,15 +49,30 @@ export function startConformanceStack(
   });
 }
 
+export interface Conformance {
+  strategy: Strategy;
+  readAck?: ReadAck;
+  histories: number;
+  /** Of one failure, to play it alone. */
+  seed?: number;
+  /** Primaries of a Cluster hand over meanwhile. */
+  handOver?: boolean;
+}
+
+/** Whether a loss of Redis may take back a read that was acknowledged. */
+const takesBack = (strategy: Strategy, readAck: ReadAck): boolean =>
+  readAck === 'cache' && takenByLoss[strategy] !== 'nothing';
+
 /**
  * Random histories against a running system, each held to the oracle; a failing one is shrunk and printed with
  * its seed. Afterwards the whole database is: Redis, PostgreSQL and both halves of the oracle, at rest.
  */
 export async function checkConformance(
   stack: Stack,
-  options: { strategy: Strategy; histories: number; seed?: number; patient?: boolean },
+  { strategy, readAck = 'cache', histories, seed, handOver = false }: Conformance,
 ): Promise<{ checked: number }> {
-  const { strategy, histories, seed, patient } = options;
+  // Nobody can tell a hand-over from a takeover that lacks writes: what is not in PostgreSQL is taken back.
+  const amid = { refusals: handOver, losses: handOver && takesBack(strategy, readAck) };
   const firstSeed = randomSeed();
   const database = await Database.connect({
     url: stack.databaseUrl,
@@ -66,7 +81,7 @@ export async function checkConformance(
   const redis = connectTo(stack);
   try {
     const play = fc.asyncProperty(history, (played) =>
-      new Player(stack, { database, redis, keys: new Keys(SHARDS) }, { patient }).play(played),
+      new Player(stack, { database, redis, keys: new Keys(SHARDS) }, amid).play(played),
     );
     await (seed === undefined
       ? assertAtOnce(play, histories, firstSeed)
@@ -107,19 +122,16 @@ async function assertAtOnce<Played>(
 }
 
 /**
- * The same on a Redis Cluster, whose slots are moved from node to node meanwhile. Nothing may be refused for it. With
- * `handOver` its primaries hand over to their replicas too: then some are asked to come again, for a moment, and do.
+ * The same on a Redis Cluster, whose slots are moved from node to node meanwhile. Nothing may be refused or taken back
+ * for it. With `handOver` its primaries hand over to their replicas too: some are then asked to come again, and do, and
+ * a read may be taken back as far as its strategy says.
  */
 export async function checkConformanceWhileMoving(
   stack: Stack,
-  {
-    handOver = false,
-    ...options
-  }: { strategy: Strategy; histories: number; seed?: number; handOver?: boolean },
+  options: Conformance,
 ): Promise<{ checked: number; moved: number; handedOver: number }> {
-  const moves = moveSlots(stack, { handOver });
-  const played = checkConformance(stack, { ...options, patient: handOver });
-  const { checked } = await played.finally(() => moves.stop());
+  const moves = moveSlots(stack, options);
+  const { checked } = await checkConformance(stack, options).finally(() => moves.stop());
   return { checked, ...moves.done };
 }
 
@@ -131,9 +143,8 @@ export async function checkConformanceWhileMoving(
  */
 export async function checkLossOfRedis(
   stack: Stack,
-  options: { strategy: Strategy; readAck?: ReadAck; histories: number; seed?: number },
+  { strategy, readAck = 'cache', histories, seed = randomSeed() }: Omit<Conformance, 'handOver'>,
 ): Promise<{ checked: number; lower: number }> {
-  const { strategy, readAck = 'cache', histories, seed = randomSeed() } = options;
   const database = await Database.connect({
     url: stack.databaseUrl,
     applicationName: 'tidemark-conformance',
@@ -147,7 +158,7 @@ export async function checkLossOfRedis(
     const loss = await lossOfRedis(stack);
     await Promise.all(players.map(({ player }) => player.readAll()));
     await loss.kill();
-    if (readAck === 'cache' && takenByLoss[strategy] !== 'nothing') {
+    if (takesBack(strategy, readAck)) {
       const stored = await storedMembers(database);
       for (const { player } of players) player.redisDied(stored);
     }

@@ -34,7 +34,7 @@ const HAND_OVER_EVERY_MS = 5_000;
  */
 export function moveSlots(
   { redisCluster }: Stack,
-  { handOver }: { handOver: boolean },
+  { handOver = false }: { handOver?: boolean },
 ): { readonly done: Readonly<{ moved: number; handedOver: number }>; stop(): Promise<void> } {
   const homes = [...keys.shardNames().map(keys.epoch), keys.reports, '{tidemark}'];
   const done = { moved: 0, handedOver: 0 };

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Count } from '@tidemark/contracts';
 import type { Keys, RedisClient } from '@tidemark/redis';
 import { Cluster } from 'ioredis';
@@ -11,8 +10,10 @@ interface Report {
   threadSeq?: number;
 }
 
-/** As a gateway gives up: the service lets go what is older. */
+/** A gateway gives up: the service lets go what is older. */
 const GIVEN_UP_MS = 5_500;
+/** As long as no busy machine needs. */
+const UNANSWERED_MS = 60_000;
 
 /** Passes reports on as a gateway does that a socket says them to. */
 export class ReportLine {
@@ -43,18 +44,19 @@ export class ReportLine {
     this.subscriber.disconnect();
   }
 
-  /** Where the reader stands in each channel that is theirs; null where the service asks, or is, to be asked again. */
-  async say(userId: string, reports: readonly Report[]): Promise<Count[] | null> {
+  /**
+   * Where the reader stands in each channel that is theirs; null where the service asks to be asked again, and for who
+   * is `patient` where it does not answer.
+   */
+  say(userId: string, reports: readonly Report[], patient = false): Promise<Count[] | null> {
     const { gatewayId } = this;
     const id = String(this.ids++);
-    const answered = new Promise<Count[] | null>((resolve) => this.waiting.set(id, resolve));
     const request = { kind: 'read', gatewayId, id, userId, reports };
-    await this.redis.xadd(this.keys.reports, '*', 'request', JSON.stringify(request));
-    const over = new AbortController();
-    const givenUp = delay(GIVEN_UP_MS, null, { signal: over.signal }).catch(() => null);
-    return Promise.race([answered, givenUp]).finally(() => {
-      over.abort();
-      this.waiting.delete(id);
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, resolve);
+      const giveUp = () => (patient ? resolve(null) : reject(new Error('A report was never answered')));
+      setTimeout(giveUp, patient ? GIVEN_UP_MS : UNANSWERED_MS).unref();
+      this.redis.xadd(this.keys.reports, '*', 'request', JSON.stringify(request)).catch(reject);
     });
   }
 }
