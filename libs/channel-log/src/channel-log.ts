@@ -254,8 +254,8 @@ export class ChannelLog {
       const { logEpoch } = await this.epochOfLog('now');
       const state = await this.store.channelState(channelId, windowEvents);
       if (!state) throw new NoSuchChannelError(channelId);
-      // As in apply(): whoever reads with the token of a send or a join must find their cursor as it left it.
-      await this.settleMembers(await this.store.rowsAt(channelId, state.unsettled));
+      // As in apply(), for rows whose writer or the relay is yet to come, and will tell of them.
+      await this.mergeMembers(await this.store.rowsAt(channelId, state.unsettled), false);
       const { outcome, seq } = await installChannel(redis.client, keys, epoch, {
         ...state,
         logEpoch,
@@ -268,22 +268,33 @@ export class ChannelLog {
 
   /**
    * What rows, of any channels, say of single members, as it is committed by now: who joined or left, and authors'
-   * cursors. apply() does it by itself, and a load of a channel for the rows that the relay has yet to pass. A user
-   * who is not loaded needs nothing, but a load under way must begin again; the script sees to both.
+   * cursors. apply() does it by itself. A user who is not loaded needs nothing, but a load under way must begin again;
+   * the script sees to both.
    *
    * @param news of what was committed just now. An author's other devices are told of it, though Redis did not hold
    * where they stood; of all that a long outage left behind they are not.
    */
   async settleMembers(rows: readonly LogRow[], news = false): Promise<void> {
+    await this.mergeMembers(rows, news);
+    // Gateways that have such a user online take up the channel; they read the membership themselves.
+    await Promise.all(
+      [...movedIn(rows)].flatMap(([channelId, userIds]) =>
+        [...userIds].map((userId) =>
+          this.options.redis.client.publish(
+            this.options.keys.userTopic(userId),
+            JSON.stringify({ type: 'membership', channelId }),
+          ),
+        ),
+      ),
+    );
+  }
+
+  private async mergeMembers(rows: readonly LogRow[], news: boolean): Promise<void> {
     const { keys, countsByMember, flushed = true } = this.options;
     const counters = countsByMember ? 'uncounted' : 'none';
-    const moved = new Map<string, Set<string>>();
-    for (const { channelId, userIds } of rows) {
-      for (const userId of userIds) moved.set(channelId, (moved.get(channelId) ?? new Set()).add(userId));
-    }
     const settled: CursorEntry[] = [];
     const ofAuthors = new Set<CursorEntry>();
-    for (const [channelId, userIds] of moved) {
+    for (const [channelId, userIds] of movedIn(rows)) {
       for (const membership of await this.store.memberships({ channelId, userIds: [...userIds] })) {
         const { userId, term, cursor, left } = membership;
         settled.push({ userId, channelId, verb: left ? 'leave' : 'set', term, cursor, counters });
@@ -306,17 +317,6 @@ export class ChannelLog {
         await this.announceMoved(ofShard.filter(mayHaveMoved));
       }),
     );
-    // Gateways that have such a user online take up the channel; they read the membership themselves.
-    await Promise.all(
-      [...moved].flatMap(([channelId, userIds]) =>
-        [...userIds].map((userId) =>
-          this.options.redis.client.publish(
-            keys.userTopic(userId),
-            JSON.stringify({ type: 'membership', channelId }),
-          ),
-        ),
-      ),
-    );
   }
 
   /** Asks a read-status-service to tell the users' devices where they stand now. */
@@ -331,6 +331,15 @@ export class ChannelLog {
       ),
     );
   }
+}
+
+/** Who joined or left, by channel. */
+function movedIn(rows: readonly LogRow[]): Map<string, Set<string>> {
+  const moved = new Map<string, Set<string>>();
+  for (const { channelId, userIds } of rows) {
+    for (const userId of userIds) moved.set(channelId, (moved.get(channelId) ?? new Set()).add(userId));
+  }
+  return moved;
 }
 
 /** An event as gateways hear it: its trace is for them, who leave it out of what clients get. */

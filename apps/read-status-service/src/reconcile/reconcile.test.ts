@@ -229,7 +229,8 @@ describe.each(audited)('reconcile under %s', (strategy) => {
   it('finds counters that a recount does not give, in Redis and in PostgreSQL, and counts anew', async () => {
     await flushByHand();
     const [inRedis, inPostgres, cold] = members as [CreatedUser, CreatedUser, CreatedUser];
-    await hold(keys.counters(inRedis.id), head, 99, 0);
+    const { cursor } = await unread(inRedis);
+    await hold(keys.counters(inRedis.id), head, 99, 0, cursor);
     const spoil = 'UPDATE channel_members SET unread_count = unread_count + 1 WHERE user_id = $1';
     await database.query(spoil, [inPostgres.id]);
     await database.query(spoil, [cold.id]);
@@ -254,7 +255,7 @@ describe.each(audited)('reconcile under %s', (strategy) => {
     await flushByHand();
     const [user] = members as [CreatedUser];
     await replicas.call(user, 'PUT', `/v1/channels/${channelId}/read`, { seq: 30 });
-    await hold(keys.counters(user.id), head, 99, 0);
+    await hold(keys.counters(user.id), head, 99, 0, 30);
     expect(await reconcile(true)).toMatchObject({ drifted: 1, repaired: 1 });
     expect(await unread(user)).toMatchObject({ cursor: 30, ...(await truth(user, 30)) });
   });

@@ -198,12 +198,13 @@ describe('the relay', () => {
     expect((await position()).xid).not.toBe('0');
   });
 
-  it('settles members of rows that a load has brought their channel past', async () => {
+  it('settles members of rows that their channel is past already, as one may be by an older version', async () => {
     const channelId = await newChannel();
     const joiner = (await createUser(database.pool)).id;
     await parts.load(joiner);
     await parts.load(userId);
-    // Both are committed by writers that die at once; the channel is then loaded by somebody else.
+    await parts.channelLog.heads([channelId]);
+    // Both are committed by writers that die at once.
     await database.query(
       `INSERT INTO channel_members (channel_id, user_id, joined_seq, cursor_seq) VALUES ($1, $2, 3, 3)`,
       [channelId, joiner],
@@ -215,8 +216,7 @@ describe('the relay', () => {
     );
     await database.query('UPDATE channels SET head_seq = 3 WHERE id = $1', [channelId]);
     await sendMessages(database.pool, channelId, [{ authorId: userId, readTo: 3 }]);
-    expect((await parts.channelLog.heads([channelId])).get(channelId)).toBe(4);
-    expect(await parts.held(joiner, channelId)).toBeUndefined();
+    await redis.client.hset(parts.keys.channel(channelId), 'applied', 4);
 
     await relayAll();
     expect(await parts.held(joiner, channelId)).toMatchObject({ term: 1, cursor: 3 });
