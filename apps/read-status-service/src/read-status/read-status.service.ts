@@ -98,14 +98,10 @@ export class ReadStatusService {
     for (const { userId, channelId } of ofChannels) {
       asked.set(userId, (asked.get(userId) ?? new Set()).add(channelId));
     }
-    const held = await this.cursors.read(
+    const counted = await this.channelCounts(
       [...asked].map(([userId, channelIds]) => ({ userId, channelIds: [...channelIds] })),
     );
-    const owned = held.flatMap(({ userId, cursors }) => cursors.map((cursor) => ({ ...cursor, userId })));
-    const counts = await this.strategy.counts(owned);
-    const answers = new Map(
-      owned.map((cursor, i) => [`${cursor.userId} ${cursor.channelId}`, toCount(cursor, counts[i]!)]),
-    );
+    const answers = new Map(counted.map(({ userId, count }) => [`${userId} ${count.channelId}`, count]));
     return reports.map((report) =>
       isOfThread(report) ? null : (answers.get(`${report.userId} ${report.channelId}`) ?? null),
     );
@@ -161,11 +157,12 @@ export class ReadStatusService {
 
   /** Counts of a user's channels, all or those asked for that are theirs, and of the threads they follow there. */
   async unread(userId: string, channelIds: readonly string[] | 'all'): Promise<Unread> {
-    const [ofChannels, ofThreads] = await Promise.all([
-      this.channelCounts(userId, channelIds),
+    const [counted, ofThreads] = await Promise.all([
+      this.channelCounts([{ userId, channelIds }]),
       // From the primary, which includes whatever a token speaks of.
       this.threads.followed(userId, channelIds),
     ]);
+    const ofChannels = counted.map(({ count }) => count);
     const items = [...ofChannels, ...ofThreads].sort(byChannelAndThread);
     const channels = ofChannels.reduce((sum, { unread }) => sum + unread, 0);
     const threads = ofThreads.reduce((sum, { unread }) => sum + unread, 0);
@@ -173,22 +170,20 @@ export class ReadStatusService {
     return { total: channels + threads, channels, threads, mentions, items };
   }
 
-  private async channelCounts(userId: string, channelIds: readonly string[] | 'all'): Promise<Count[]> {
-    const [held] = await this.cursors.read([{ userId, channelIds }]);
-    const owned = (held?.cursors ?? []).map((cursor) => ({ ...cursor, userId }));
+  /** Of each user's channels, all or those asked for, where they are theirs. */
+  private async channelCounts(
+    questions: Parameters<CursorCache['read']>[0],
+  ): Promise<{ userId: string; count: Count }[]> {
+    const held = await this.cursors.read(questions);
+    const owned = held.flatMap(({ userId, cursors }) => cursors.map((cursor) => ({ ...cursor, userId })));
     const counts = await this.strategy.counts(owned);
-    return owned.map((cursor, i) => toCount(cursor, counts[i]!));
+    return owned.map((cursor, i) => ({ userId: cursor.userId, count: toCount(cursor, counts[i]!) }));
   }
 
   /** Says to a user's devices where they stand, after somebody else moved their cursor. */
   async announce(reports: readonly { userId: string; channelId: string }[]): Promise<void> {
-    const held = await this.cursors.read(
-      reports.map(({ userId, channelId }) => ({ userId, channelIds: [channelId] })),
-    );
-    const owned = held.flatMap(({ userId, cursors }) => cursors.map((cursor) => ({ ...cursor, userId })));
-    const counts = await this.strategy.counts(owned);
     await this.publish(
-      owned.map((cursor, i) => ({ userId: cursor.userId, count: toCount(cursor, counts[i]!) })),
+      await this.channelCounts(reports.map(({ userId, channelId }) => ({ userId, channelIds: [channelId] }))),
     );
   }
 
