@@ -520,6 +520,22 @@ describe('the scripts', () => {
       expect(await counted()).toMatchObject({ through: 10 });
     });
 
+    it('takes no count that was taken before one that is there, nor one at another cursor', async () => {
+      await load('6', [{ channelId: '7', term: 1, cursor: 2 }]);
+      const shard = keys.userShardName('6');
+      const taken = { userId: '6', channelId: '7', term: 1, cursor: 2, mentions: 0 };
+      const set = (count: { through: number; unread: number; cursor?: number }) =>
+        setCounters(redis, keys, shard, [{ ...taken, ...count }], { flushed: true });
+      const counted = async () =>
+        (await readCursors(redis, keys, shard, [{ userId: '6', channelIds: ['7'] }]))[0]?.[0]?.counted;
+      expect(await set({ through: 9, unread: 7 })).toEqual([true]);
+      // Asked again since its reply was lost, after others have been counted.
+      expect(await set({ through: 6, unread: 4 })).toEqual([true]);
+      expect(await counted()).toEqual({ through: 9, unread: 7, mentions: 0 });
+      expect(await set({ through: 10, unread: 1, cursor: 9 })).toEqual([false]);
+      expect(await counted()).toEqual({ through: 9, unread: 7, mentions: 0 });
+    });
+
     it('counts a run into counters once, from the cursor on, and notices one that is missing', async () => {
       await load('6', [{ channelId: '7', term: 1, cursor: 0 }]);
       await merge({ cursor: 2, counters: { through: 2, unread: 0, mentions: 0 } });
