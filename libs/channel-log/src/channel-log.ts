@@ -278,12 +278,10 @@ export class ChannelLog {
     await this.mergeMembers(rows, news);
     // Gateways that have such a user online take up the channel; they read the membership themselves.
     await Promise.all(
-      [...movedIn(rows)].flatMap(([channelId, userIds]) =>
-        [...userIds].map((userId) =>
-          this.options.redis.client.publish(
-            this.options.keys.userTopic(userId),
-            JSON.stringify({ type: 'membership', channelId }),
-          ),
+      movedIn(rows).map(({ userId, channelId }) =>
+        this.options.redis.client.publish(
+          this.options.keys.userTopic(userId),
+          JSON.stringify({ type: 'membership', channelId }),
         ),
       ),
     );
@@ -294,11 +292,8 @@ export class ChannelLog {
     const counters = countsByMember ? 'uncounted' : 'none';
     const settled: CursorEntry[] = [];
     const ofAuthors = new Set<CursorEntry>();
-    for (const [channelId, userIds] of movedIn(rows)) {
-      for (const membership of await this.store.memberships({ channelId, userIds: [...userIds] })) {
-        const { userId, term, cursor, left } = membership;
-        settled.push({ userId, channelId, verb: left ? 'leave' : 'set', term, cursor, counters });
-      }
+    for (const { userId, channelId, term, cursor, left } of await this.store.membershipsAt(movedIn(rows))) {
+      settled.push({ userId, channelId, verb: left ? 'leave' : 'set', term, cursor, counters });
     }
     for (const { channelId, authorId: userId, readTo, readTerm: term } of rows) {
       if (readTo === null || term === null || userId === null) continue;
@@ -333,13 +328,10 @@ export class ChannelLog {
   }
 }
 
-/** Who joined or left, by channel. */
-function movedIn(rows: readonly LogRow[]): Map<string, Set<string>> {
-  const moved = new Map<string, Set<string>>();
-  for (const { channelId, userIds } of rows) {
-    for (const userId of userIds) moved.set(channelId, (moved.get(channelId) ?? new Set()).add(userId));
-  }
-  return moved;
+/** Who joined or left where, each once. */
+function movedIn(rows: readonly LogRow[]): { channelId: string; userId: string }[] {
+  const moved = rows.flatMap(({ channelId, userIds }) => userIds.map((userId) => ({ channelId, userId })));
+  return [...new Map(moved.map((member) => [`${member.channelId}:${member.userId}`, member])).values()];
 }
 
 /** An event as gateways hear it: its trace is for them, who leave it out of what clients get. */

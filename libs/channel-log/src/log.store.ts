@@ -267,6 +267,7 @@ export class LogStore {
 
   /** Those of some members, in any channels. */
   async membershipsAt(members: readonly { channelId: string; userId: string }[]): Promise<MembershipRow[]> {
+    if (members.length === 0) return [];
     const { rows } = await this.database.query(
       `SELECT ${membershipColumns} FROM channel_members
         WHERE (channel_id, user_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))`,

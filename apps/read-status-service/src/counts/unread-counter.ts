@@ -27,9 +27,7 @@ export class UnreadCounter {
     @Inject(Keys) private readonly keys: Keys,
   ) {}
 
-  /**
-   * Answers in the order of the questions. Errors: `rebuilding`, while a channel cannot be loaded; never a guess.
-   */
+  /** Answers in the order of the questions. Errors: `rebuilding`, while a channel cannot be loaded; never a guess. */
   async count(questions: readonly CountQuestion[]): Promise<ExactCount[]> {
     const counts = new Array<ExactCount>(questions.length);
     let open = questions.map((question, at) => ({ ...question, at }));

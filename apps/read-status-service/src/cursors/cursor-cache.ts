@@ -126,7 +126,6 @@ export class CursorCache {
 
   /** A report knows a newer term than Redis: who raised it died before saying so here. PostgreSQL knows. */
   private async follow(entries: readonly CursorEntry[]): Promise<void> {
-    if (entries.length === 0) return;
     const counters = entries.every((entry) => entry.counters === 'none') ? 'none' : 'uncounted';
     // All at once, whatever they name: a term that was made up must not hold the others up.
     const memberships = await this.store.membershipsAt(entries);

@@ -1,5 +1,4 @@
 import { Controller, Get, Headers, HttpCode, Inject, Post, Put, Res } from '@nestjs/common';
-import { encodeToken } from '@tidemark/channel-log';
 import {
   consistencyTokenHeader,
   id,
@@ -7,7 +6,6 @@ import {
   markRead,
   markUnread,
   queryUnread,
-  servedByHeader,
   unreadQuery,
   type Count,
   type MarkAllRead,
@@ -22,7 +20,7 @@ import { Database } from '@tidemark/database';
 import { CurrentUser, ZBody, ZParams, ZQuery, type Identity } from '@tidemark/runtime';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { consistencyOf } from '../consistency.js';
+import { consistencyOf, putConsistency } from '../consistency.js';
 import { ReadStatusService } from './read-status.service.js';
 
 const channelPath = z.object({ id });
@@ -103,12 +101,8 @@ export class ReadStatusController {
     return this.answered(reply, { channels: await this.readStatus.readAll(userId) });
   }
 
-  /** Puts the headers that every answer carries. The position is read after the answer: it holds all that it shows. */
   private async answered<Answer>(reply: FastifyReply, answer: Answer, of?: Count): Promise<Answer> {
-    const position = await this.database.position();
-    const token = encodeToken(position, of && { channelId: of.channelId, seq: of.asOfSeq });
-    const servedBy = of?.threadSeq === undefined ? 'cache' : 'primary';
-    reply.headers({ [consistencyTokenHeader]: token, [servedByHeader]: servedBy });
+    await putConsistency(reply, this.database, of?.threadSeq === undefined ? 'cache' : 'primary', of);
     return answer;
   }
 }

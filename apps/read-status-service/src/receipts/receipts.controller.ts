@@ -1,20 +1,17 @@
 import { Controller, Get, Headers, HttpCode, Inject, Put, Res } from '@nestjs/common';
-import { encodeToken } from '@tidemark/channel-log';
 import {
   consistencyTokenHeader,
   markDelivered,
   pageQuery,
   routes,
-  servedByHeader,
   type MarkDelivered,
   type PageQuery,
   type Readers,
-  type ServedBy,
 } from '@tidemark/contracts';
 import { Database } from '@tidemark/database';
 import { CurrentUser, ZBody, ZParams, ZQuery, type Identity } from '@tidemark/runtime';
 import type { FastifyReply } from 'fastify';
-import { consistencyOf } from '../consistency.js';
+import { consistencyOf, putConsistency } from '../consistency.js';
 import { ReadStatusService } from '../read-status/read-status.service.js';
 import { ReceiptsService } from './receipts.service.js';
 
@@ -37,7 +34,7 @@ export class ReceiptsController {
   ): Promise<void> {
     consistencyOf(token);
     await this.readStatus.deliverOne({ userId, channelId, seq });
-    await this.answered(reply, 'cache');
+    await putConsistency(reply, this.database, 'cache');
   }
 
   @Get('messages/:seq/readers')
@@ -51,13 +48,7 @@ export class ReceiptsController {
     // The primary, asked now, includes whatever a token speaks of.
     consistencyOf(token);
     const readers = await this.receipts.readers(me, path, query);
-    await this.answered(reply, 'primary');
+    await putConsistency(reply, this.database, 'primary');
     return readers;
-  }
-
-  /** The position is read after the answer: it holds all that it shows. */
-  private async answered(reply: FastifyReply, servedBy: ServedBy): Promise<void> {
-    const token = encodeToken(await this.database.position());
-    reply.headers({ [consistencyTokenHeader]: token, [servedByHeader]: servedBy });
   }
 }

@@ -1,16 +1,10 @@
 import { Controller, Headers, HttpCode, Inject, Post, Res } from '@nestjs/common';
-import { encodeToken, Reconciler, showDrift, type Reconciliation } from '@tidemark/channel-log';
-import {
-  consistencyTokenHeader,
-  reconcile,
-  servedByHeader,
-  type Reconcile,
-  type Reconciled,
-} from '@tidemark/contracts';
+import { Reconciler, showDrift, type Reconciliation } from '@tidemark/channel-log';
+import { consistencyTokenHeader, reconcile, type Reconcile, type Reconciled } from '@tidemark/contracts';
 import { Database } from '@tidemark/database';
 import { AdminOnly, LOG, Metrics, ProblemError, ZBody, type Log } from '@tidemark/runtime';
 import type { FastifyReply } from 'fastify';
-import { consistencyOf } from '../consistency.js';
+import { consistencyOf, putConsistency } from '../consistency.js';
 
 const retryAfterS = 10;
 /** Of one audit; the sums say how many there were. */
@@ -48,8 +42,7 @@ export class ReconcileController {
     this.underWay = true;
     try {
       const sums = await this.run(repair);
-      const position = await this.database.position();
-      reply.headers({ [consistencyTokenHeader]: encodeToken(position), [servedByHeader]: 'primary' });
+      await putConsistency(reply, this.database, 'primary');
       return this.note(sums);
     } finally {
       this.underWay = false;

@@ -28,7 +28,7 @@ describe.each(audited)('reconcile under %s', (strategy) => {
 
   const reconcile = async (repair: boolean) => {
     const route = '/v1/admin/reconcile';
-    const { status, body } = await replicas.call<Reconciled>(
+    const { status, body, headers } = await replicas.call<Reconciled>(
       admin,
       'POST',
       route,
@@ -36,6 +36,7 @@ describe.each(audited)('reconcile under %s', (strategy) => {
       { role: 'admin' },
     );
     expect(status).toBe(200);
+    expect(headers).toMatchObject({ 'tidemark-token': expect.any(String), 'tidemark-served-by': 'primary' });
     return body;
   };
   /** What an audit says of each member that has drifted. */

@@ -54,7 +54,11 @@ export class ReportLine {
     const request = { kind: 'read', gatewayId, id, userId, reports };
     return new Promise((resolve, reject) => {
       this.waiting.set(id, resolve);
-      const giveUp = () => (patient ? resolve(null) : reject(new Error('A report was never answered')));
+      const giveUp = () => {
+        this.waiting.delete(id);
+        if (patient) resolve(null);
+        else reject(new Error('A report was never answered'));
+      };
       setTimeout(giveUp, patient ? GIVEN_UP_MS : UNANSWERED_MS).unref();
       this.redis.xadd(this.keys.reports, '*', 'request', JSON.stringify(request)).catch(reject);
     });
